@@ -1,0 +1,3 @@
+"""The contract: every name, shape and topic that two rooms share. Imports only the standard library, pydantic and
+orjson.
+"""

@@ -1,0 +1,150 @@
+"""Every metric: its name, kind, unit, labels and meaning. The one place where a metric name is born.
+
+Owns the registry as data; each process makes its own prometheus objects from it. Labels have small closed value sets
+and never hold content (promise 7).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric. `unit` is spelled out; seconds and bytes follow Prometheus' own convention."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+GATEWAY: Final[tuple[Metric, ...]] = (
+    Metric(
+        name="callgrant_gateway_requests_total",
+        kind="counter",
+        unit="requests",
+        labels=("door", "outcome"),
+        meaning="Requests by door (meta, actions, …) and outcome (accepted, unauthenticated, too_large, invalid, …).",
+    ),
+    Metric(
+        name="callgrant_gateway_signature_slots_total",
+        kind="counter",
+        unit="requests",
+        labels=("door", "slot"),
+        meaning="Accepted requests by the slot of the secret that matched: shows when a rotated secret is unused.",
+    ),
+    Metric(
+        name="callgrant_gateway_acknowledge_seconds",
+        kind="histogram",
+        unit="seconds",
+        buckets=_LATENCY_S,
+        meaning="From the whole body read to the broker's acknowledgement.",
+    ),
+)
+WORKER: Final[tuple[Metric, ...]] = (
+    Metric(
+        name="callgrant_worker_records_total",
+        kind="counter",
+        unit="records",
+        labels=("agent",),
+        meaning="Records worked, by agent (translate, fold).",
+    ),
+    Metric(
+        name="callgrant_worker_facts_total",
+        kind="counter",
+        unit="facts",
+        labels=("outcome",),
+        meaning="Facts folded, by outcome (new, repeated).",
+    ),
+    Metric(
+        name="callgrant_worker_ignored_total",
+        kind="counter",
+        unit="items",
+        labels=("kind",),
+        meaning="Parts of webhooks that carry nothing for us, by kind; unknown kinds count as `unknown`.",
+    ),
+    Metric(
+        name="callgrant_worker_deadletters_total",
+        kind="counter",
+        unit="records",
+        labels=("reason",),
+        meaning="Records parked, by reason.",
+    ),
+    Metric(
+        name="callgrant_worker_changes_total",
+        kind="counter",
+        unit="changes",
+        labels=("type",),
+        meaning="Announcements sent, by type.",
+    ),
+    Metric(
+        name="callgrant_worker_batch_seconds",
+        kind="histogram",
+        unit="seconds",
+        labels=("agent",),
+        buckets=_LATENCY_S,
+        meaning="One batch of one partition, from delivery to the acknowledgement of its last write.",
+    ),
+    Metric(
+        name="callgrant_worker_last_commit_age_seconds",
+        kind="gauge",
+        unit="seconds",
+        meaning="Since a batch was last acknowledged.",
+    ),
+)
+API: Final[tuple[Metric, ...]] = (
+    Metric(
+        name="callgrant_api_requests_total",
+        kind="counter",
+        unit="requests",
+        labels=("route", "status"),
+        meaning="Questions by route and HTTP status.",
+    ),
+    Metric(
+        name="callgrant_api_answer_seconds",
+        kind="histogram",
+        unit="seconds",
+        buckets=_LATENCY_S,
+        meaning="From question to answer.",
+    ),
+    Metric(
+        name="callgrant_api_replica_lag_records",
+        kind="gauge",
+        unit="records",
+        meaning="Records of permission.state not yet read.",
+    ),
+)
+PROJECTION: Final[tuple[Metric, ...]] = (
+    Metric(
+        name="callgrant_projection_records_total",
+        kind="counter",
+        unit="records",
+        labels=("outcome",),
+        meaning="Records by outcome (stored, parked).",
+    ),
+    Metric(
+        name="callgrant_projection_insert_seconds",
+        kind="histogram",
+        unit="seconds",
+        buckets=(*_LATENCY_S, 10.0, 30.0),
+        meaning="One acknowledged insert.",
+    ),
+    Metric(
+        name="callgrant_projection_lag_records",
+        kind="gauge",
+        unit="records",
+        meaning="Records of permission.records not yet stored.",
+    ),
+    Metric(
+        name="callgrant_projection_queries_total",
+        kind="counter",
+        unit="questions",
+        labels=("question", "outcome"),
+        meaning="Named questions asked, by outcome (answered, refused, failed).",
+    ),
+)
+REGISTRY: Final = (*GATEWAY, *WORKER, *API, *PROJECTION)
