@@ -44,6 +44,18 @@ GATEWAY: Final[tuple[Metric, ...]] = (
         buckets=_LATENCY_S,
         meaning="From the whole body read to the broker's acknowledgement.",
     ),
+    Metric(
+        name="callgrant_gateway_pending_bytes",
+        kind="gauge",
+        unit="bytes",
+        meaning="Bytes of records that wait for the broker's acknowledgement; at the bound the answer is 503.",
+    ),
+    Metric(
+        name="callgrant_gateway_ready",
+        kind="gauge",
+        unit="1",
+        meaning="1 while the broker can acknowledge, 0 while it cannot.",
+    ),
 )
 WORKER: Final[tuple[Metric, ...]] = (
     Metric(
@@ -116,6 +128,36 @@ API: Final[tuple[Metric, ...]] = (
         kind="gauge",
         unit="records",
         meaning="Records of permission.state not yet read.",
+    ),
+    Metric(
+        name="callgrant_api_replica_pairs",
+        kind="gauge",
+        unit="pairs",
+        meaning="Pairs the replica holds.",
+    ),
+    Metric(
+        name="callgrant_api_replica_outranked_records",
+        kind="gauge",
+        unit="records",
+        meaning="Records of permission.state that came after one of a higher version and were passed over.",
+    ),
+    Metric(
+        name="callgrant_api_lag_records",
+        kind="gauge",
+        unit="records",
+        meaning="Records between what the gateway acknowledged and what answers know, over all topics on the way.",
+    ),
+    Metric(
+        name="callgrant_api_lag_seconds",
+        kind="gauge",
+        unit="seconds",
+        meaning="Everything the gateway acknowledged this long ago is in the answers; infinite while unknown.",
+    ),
+    Metric(
+        name="callgrant_api_unreadable_states_total",
+        kind="counter",
+        unit="rows",
+        meaning="Questions refused because the stored state of the pair could not be read.",
     ),
 )
 PROJECTION: Final[tuple[Metric, ...]] = (

@@ -19,7 +19,6 @@ from schemas.policy import NumberEntry, Policy
 from schemas.state import PairState, row_version
 from streams.permission.evolve import evolve
 from streams.permission.grants import Grant
-from streams.permission.requests import Life
 from streams.permission.rows import change_row, grant_row, request_row
 from streams.permission.standing import Timeline, permission_of, standing_of, timeline
 from streams.permission.windows import DAY_S
@@ -164,8 +163,11 @@ def _rows(new: PairState, before: Timeline, after: Timeline) -> dict[str, list[R
     new_lives = {life.request_id: life for life in after.lives}
     old_grants = {grant.grant_id: grant for grant in before.grants}
     new_grants = {grant.grant_id: grant for grant in after.grants}
-    gone_lives = [life for life in before.lives if _moved(life.anchor_at, new_lives.get(life.request_id))]
-    gone_grants = [grant for grant in before.grants if grant.grant_id not in new_grants]
+    life_days = {name: life.anchor_at // DAY_S for name, life in new_lives.items()}
+    grant_days = {name: grant.granted_at // DAY_S for name, grant in new_grants.items()}
+    # A row is stored under its day: where that moved, or the row is no longer true, the old one is taken back (trap 8).
+    gone_lives = [life for name, life in old_lives.items() if life_days.get(name) != life.anchor_at // DAY_S]
+    gone_grants = [grant for name, grant in old_grants.items() if grant_days.get(name) != grant.granted_at // DAY_S]
     return {
         "requests": [request_row(life) | common | {"is_deleted": 1} for life in gone_lives]
         + [
@@ -180,11 +182,6 @@ def _rows(new: PairState, before: Timeline, after: Timeline) -> dict[str, list[R
             if old_grants.get(grant.grant_id) != grant
         ],
     }
-
-
-def _moved(anchor_at: int, now: Life | None) -> bool:
-    """Whether the stored row stands under a day where it no longer belongs."""
-    return now is None or now.anchor_at // DAY_S != anchor_at // DAY_S
 
 
 def _record(new: PairState, rows: dict[str, list[Row]], changes: Sequence[Change], fact: Fact | None) -> Row:

@@ -1,0 +1,203 @@
+"""Domain 1.2, 1.3: who gave or took permission. Names in brackets are rows of those tables and of the scenarios (b)."""
+
+from tests.permission.story import DAY, HOUR, MINUTE, T0, accepted, delivered, given, rejected, replied, sent
+
+ASKED = (sent("r1", T0), delivered("r1", T0 + 5))
+
+
+def test_nobody_who_was_never_asked_has_permission() -> None:  # scenario 1
+    view = given().at(T0)
+    assert (view.status, view.reason, view.label) == ("no_permission", "never", "not_requested")
+    assert view.asked == ((0, None), (0, None))
+    assert view.may_ask
+    assert view.call_refused == ("no_permission", None)
+
+
+def test_a_temporary_accept_holds_until_the_second_before_its_expiry() -> None:  # G1, G12, scenario 3
+    told = given(*ASKED, accepted("a1", T0 + 30 * MINUTE, to="r1"))
+    until = T0 + 30 * MINUTE + 7 * DAY
+    assert until == 1_773_048_600
+    for at in (T0 + 30 * MINUTE, until - 1):
+        assert (told.at(at).status, told.at(at).until, told.at(at).may_call) == ("temporary", until, True)
+    assert (told.at(until).status, told.at(until).reason) == ("no_permission", "expired")
+    assert told.at(until).may_ask
+    assert not told.at(until).may_call
+
+
+def test_a_permanent_accept_has_no_end_and_no_request_may_follow() -> None:  # G2, scenario 4
+    told = given(*ASKED, replied("a1", T0 + 30 * MINUTE, to="r1", permanent=True))
+    for at in (T0 + 30 * MINUTE, T0 + 400 * DAY):
+        view = told.at(at)
+        assert (view.status, view.until, view.may_call) == ("permanent", None, True)
+        assert view.ask_refused == ("permanent_permission_exists", None)
+
+
+def test_an_accept_without_context_comes_through_the_profile() -> None:  # G3, scenario 7
+    view = given(replied("a1", T0, permanent=True)).at(T0)
+    assert view.body["standing"]["via"] == "profile"
+    assert view.body["standing"]["request_id"] is None
+
+
+def test_an_automatic_accept_after_a_call_of_the_user_comes_through_the_callback() -> None:  # G4, scenario 8
+    told = given(replied("a1", T0, to="wacid.TESTUIC0001", until=T0 + 7 * DAY, source="automatic"))
+    view = told.at(T0)
+    assert (view.status, view.body["standing"]["via"], view.body["standing"]["source"]) == (
+        "temporary",
+        "callback",
+        "automatic",
+    )
+    assert view.body["standing"]["service_window_until"] is None, "WhatsApp decided, not the user"
+    assert told.at(T0 + 7 * DAY).reason == "expired"
+
+
+def test_an_automatic_accept_extends_a_temporary_grant_and_stays_the_same_grant() -> None:  # G5, scenario 27
+    told = given(
+        accepted("a1", T0),
+        replied("a2", T0 + 4 * DAY, to="wacid.TESTUIC0001", until=T0 + 11 * DAY, source="automatic"),
+    )
+    assert told.at(T0 + 8 * DAY).until == T0 + 11 * DAY
+    assert told.at(T0 + 8 * DAY).body["standing"]["granted_at"] == T0
+    assert told.announced == [("permission_granted", "profile"), ("permission_extended", "automatic")]
+    assert [row["expires_at"] for row in told.rows("grants").values()] == [T0 + 11 * DAY]
+
+
+def test_an_automatic_accept_never_shortens_a_grant() -> None:  # G5
+    told = given(
+        accepted("a1", T0),
+        replied("a2", T0 + HOUR, to="wacid.TESTUIC0001", until=T0 + 2 * HOUR, source="automatic"),
+    )
+    assert told.at(T0 + DAY).until == T0 + 7 * DAY
+
+
+def test_an_automatic_accept_does_not_touch_a_permanent_grant() -> None:  # G6, scenario 26
+    told = given(
+        replied("a1", T0, permanent=True),
+        replied("a2", T0 + DAY, to="wacid.TESTUIC0001", until=T0 + 8 * DAY, source="automatic"),
+    )
+    assert told.at(T0 + 9 * DAY).status == "permanent"
+    assert told.announced == [("permission_granted", "profile")]
+
+
+def test_a_reject_of_a_request_without_a_grant_declines() -> None:  # G7, scenario 5
+    told = given(*ASKED, rejected("a1", T0 + 30 * MINUTE, to="r1"))
+    view = told.at(T0 + 30 * MINUTE)
+    assert (view.status, view.reason, view.label) == ("no_permission", "declined", "denied")
+    assert view.ask_refused == ("request_limit_24h", T0 + DAY)
+    assert told.announced == [("permission_declined", "declined")]
+
+
+def test_a_reject_of_a_request_with_a_grant_revokes_through_the_request() -> None:  # G8, scenario 28
+    told = given(*ASKED, replied("a1", T0 + 30 * MINUTE, permanent=True), rejected("a2", T0 + DAY, to="r1"))
+    assert told.at(T0 + DAY).reason == "revoked"
+    assert told.announced[-1] == ("permission_revoked", "revoked_via_request")
+
+
+def test_a_reject_without_context_revokes_through_the_profile() -> None:  # G9, scenario 9
+    told = given(accepted("a1", T0), rejected("a2", T0 + 2 * DAY))
+    assert told.at(T0 + 2 * DAY - 1).status == "temporary"
+    assert told.at(T0 + 2 * DAY).reason == "revoked"
+    assert told.announced[-1] == ("permission_revoked", "revoked_via_profile")
+
+
+def test_an_automatic_reject_revokes_automatically() -> None:  # G10
+    told = given(replied("a1", T0, permanent=True), replied("a2", T0 + DAY, "reject", source="automatic"))
+    view = told.at(T0 + DAY)
+    assert (view.reason, view.label) == ("auto_revoked", "auto_revoked")
+    assert told.announced[-1] == ("permission_revoked", "auto_revoked")
+
+
+def test_an_automatic_reject_without_a_grant_is_only_flagged() -> None:  # G11, A42
+    told = given(replied("a1", T0, "reject", source="automatic"))
+    assert (told.at(T0).reason, told.at(T0).flags) == ("never", ["revoke_without_grant"])
+    assert told.announced == []
+
+
+def test_a_profile_revoke_without_a_grant_says_that_a_grant_was_missed() -> None:  # design 15, replies
+    told = given(rejected("a1", T0))
+    assert (told.at(T0).reason, told.at(T0).flags) == ("revoked", ["revoke_without_grant"])
+
+
+def test_a_temporary_accept_by_the_user_downgrades_a_permanent_grant() -> None:  # G13, scenario 25
+    told = given(replied("a1", T0, permanent=True), accepted("a2", T0 + DAY))
+    assert (told.at(T0 + DAY).until, told.at(T0 + DAY).flags) == (T0 + 8 * DAY, ["downgrade"])
+    assert told.at(T0 + 8 * DAY).reason == "expired"
+
+
+def test_a_second_temporary_accept_replaces_the_first_even_if_it_ends_earlier() -> None:  # G14
+    told = given(accepted("a1", T0), accepted("a2", T0 + HOUR, until=T0 + DAY))
+    assert told.at(T0 + HOUR).until == T0 + DAY
+    ends = sorted((row["ended_at"] or 0, row["end_cause"] or "") for row in told.rows("grants").values())
+    assert ends == [(0, ""), (T0 + HOUR, "replaced")]
+
+
+def test_a_permanent_accept_replaces_a_temporary_grant() -> None:  # G15
+    told = given(accepted("a1", T0), replied("a2", T0 + HOUR, permanent=True))
+    assert told.at(T0 + 30 * DAY).status == "permanent"
+
+
+def test_permanent_on_permanent_is_the_same_grant() -> None:  # design 15, replies
+    told = given(replied("a1", T0, permanent=True), replied("a2", T0 + HOUR, permanent=True))
+    assert told.announced == [("permission_granted", "profile")]
+    assert len(told.rows("grants")) == 1
+
+
+def test_a_user_may_accept_after_a_decline_on_the_same_request() -> None:  # scenario 6
+    told = given(*ASKED, rejected("a1", T0 + 30 * MINUTE, to="r1"), accepted("a2", T0 + 2 * DAY, to="r1"))
+    assert told.at(T0 + DAY).reason == "declined"
+    assert told.at(T0 + 2 * DAY).until == 1_773_219_600
+
+
+def test_a_payload_expiry_of_sixteen_days_is_believed() -> None:  # scenario 29, A4
+    told = given(accepted("a1", 1_767_168_000, until=1_768_550_400))
+    assert told.at(1_767_168_000 + 8 * DAY).until == 1_768_550_400
+
+
+def test_an_accept_without_expiry_ends_after_seven_days_and_says_so() -> None:  # scenario 30
+    view = given(replied("a1", T0 + 30 * MINUTE)).at(T0 + 30 * MINUTE)
+    assert (view.until, view.flags) == (1_773_048_600, ["expiry_inferred"])
+
+
+def test_an_expiry_not_after_the_reply_is_believed() -> None:  # design 15, replies
+    told = given(accepted("a1", T0, until=T0 - HOUR))
+    assert told.at(T0).reason == "expired"
+    assert told.announced == [("permission_expired", "expired")]
+
+
+def test_a_reply_without_source_to_a_request_is_the_users_and_flagged() -> None:  # 4.3 rule 4
+    view = given(replied("a1", T0, to="r9", until=T0 + DAY, source=None)).at(T0)
+    assert view.body["standing"]["source"] == "user_action"
+    assert view.flags == ["source_inferred", "unknown_request"]
+
+
+def test_in_one_second_a_reject_wins_over_an_accept_and_both_are_flagged() -> None:  # scenario 24, A38
+    for facts in ((accepted("a1", T0), rejected("a0", T0)), (rejected("a0", T0), accepted("a1", T0))):
+        view = given(*facts).at(T0)
+        assert (view.reason, view.flags) == ("revoked", ["same_second_conflict"])
+
+
+def test_a_late_accept_does_not_reopen_a_newer_reject() -> None:  # scenario 23
+    told = given(sent("r1", T0), rejected("a2", T0 + 90 * MINUTE, to="r1"))
+    assert told.at(T0 + 90 * MINUTE).reason == "declined"
+    told = told.then(accepted("a1", T0 + 30 * MINUTE, to="r1"))
+    assert told.at(T0 + 30 * MINUTE).status == "temporary"
+    assert told.at(T0 + 90 * MINUTE).reason == "revoked", "what was a decline is now a revocation"
+
+
+def test_a_reply_to_a_superseded_request_grants_and_is_flagged() -> None:  # scenario 31
+    told = given(
+        *ASKED,
+        sent("r2", T0 + 2 * DAY),
+        delivered("r2", T0 + 2 * DAY + 5),
+        accepted("a1", T0 + 2 * DAY + HOUR, to="r1"),
+    )
+    view = told.at(T0 + 2 * DAY + HOUR)
+    assert (view.until, view.flags) == (1_773_223_200, ["reply_to_expired_request"])
+    assert view.asked == ((1, T0 + 3 * DAY), (2, T0 + 7 * DAY))
+    assert told.rows("requests")["r2"]["final_class"] == "open"
+
+
+def test_a_fact_that_comes_three_times_counts_once() -> None:  # scenario 22
+    told = given(*ASKED, *[accepted("a1", T0 + 30 * MINUTE, to="r1")] * 3)
+    assert [one.repeated for one in told.steps] == [False, False, False, True, True]
+    assert told.announced == [("permission_granted", "request")]
+    assert told.state.version == 3

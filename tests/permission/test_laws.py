@@ -1,0 +1,150 @@
+"""Laws of the fold (design 4): order, repetition, prefix and resume, as-of, release instants, totality."""
+
+from dataclasses import replace
+
+from hypothesis import given as forall
+from hypothesis import settings
+from hypothesis import strategies as some
+
+from schemas.events import Fact, PermissionReplied, RequestSent
+from schemas.policy import DEFAULT_POLICY
+from schemas.state import PairState, decode_state, encode_state, version_of
+from streams.permission.answer import answer
+from streams.permission.evolve import evolve
+from streams.permission.standing import timeline
+from streams.permission.step import pass_time, step
+from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, USER, evidence, given, replied, sent, status
+
+EMPTY = PairState(phone_number_id=NUMBER, user=USER)
+
+# Few ids and few instants, so that repeats, ties and replies to expired or unknown requests come up all the time.
+instants = some.builds(
+    lambda days, extra: T0 + days * DAY + extra, some.integers(0, 20), some.sampled_from([0, 0, 1, HOUR, DAY - 1])
+)
+requests = some.sampled_from(["r1", "r2", "r3", "r4"])
+facts: some.SearchStrategy[Fact] = some.one_of(
+    some.builds(sent, requests, instants),
+    some.builds(status, requests, some.sampled_from(["sent", "delivered", "read"]), instants),
+    some.builds(status, requests, some.just("failed"), instants, some.sampled_from([131_026, 131_049, None])),
+    some.builds(
+        replied,
+        some.sampled_from(["a1", "a2", "a3", "a4", "a5"]),
+        instants,
+        some.sampled_from(["accept", "reject"]),
+        to=some.one_of(some.none(), requests, some.just("wacid.TESTUIC0001")),
+        permanent=some.booleans(),
+        until=some.one_of(some.none(), instants),
+        source=some.sampled_from(["user_action", "automatic", None]),
+    ),
+)
+histories = some.lists(facts, max_size=14)
+
+
+def folded(history: list[Fact], state: PairState = EMPTY) -> PairState:
+    """The state after all facts."""
+    for fact in history:
+        state = step(state, fact, DEFAULT_POLICY, PRODUCTION).state
+    return state
+
+
+@forall(histories, some.randoms(use_true_random=False))
+def test_any_order_of_arrival_gives_the_same_evidence(history: list[Fact], chance: object) -> None:
+    shuffled = list(history)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis types its Random as object
+    assert evidence(folded(shuffled)) == evidence(folded(history))
+
+
+@forall(histories)
+def test_adding_facts_twice_changes_nothing(history: list[Fact]) -> None:
+    state = folded(history)
+    assert folded(history, state) is state
+
+
+@forall(histories, some.integers(0, 14))
+def test_a_prefix_stored_and_resumed_equals_the_whole(history: list[Fact], cut: int) -> None:
+    resumed = folded(history[cut:], decode_state(encode_state(folded(history[:cut]))))
+    assert encode_state(resumed) == encode_state(folded(history))
+
+
+@forall(histories, instants)
+def test_as_of_an_instant_is_the_same_as_leaving_later_facts_out(history: list[Fact], at: int) -> None:
+    # Facts of one id share the earliest instant, so the later copy of a fact says nothing about when it became known.
+    earliest: dict[str, Fact] = {}
+    for fact in history:
+        earliest.setdefault(fact.fact_id, fact)
+    known = [fact for fact in earliest.values() if fact.occurred_at <= at]
+    whole, part = folded(list(earliest.values())), folded(known)
+    assert answer(whole, at, DEFAULT_POLICY, PRODUCTION) == answer(part, at, DEFAULT_POLICY, PRODUCTION)
+
+
+@forall(histories, instants)
+def test_a_refused_request_opens_exactly_at_retry_at_and_not_a_second_before(history: list[Fact], at: int) -> None:
+    state = folded([fact for fact in history if fact.occurred_at <= at])
+    asking = answer(state, at, DEFAULT_POLICY, PRODUCTION)["actions"][0]
+    if asking["retry_at"] is not None:
+        assert asking["retry_at"] > at
+        assert answer(state, asking["retry_at"], DEFAULT_POLICY, PRODUCTION)["actions"][0]["can_perform_action"]
+        assert not answer(state, asking["retry_at"] - 1, DEFAULT_POLICY, PRODUCTION)["actions"][0]["can_perform_action"]
+
+
+@forall(histories)
+def test_a_stored_state_is_read_back_as_it_was(history: list[Fact]) -> None:
+    state = folded(history)
+    assert decode_state(encode_state(state)) == state
+    assert version_of(encode_state(state)) == state.version
+
+
+@forall(histories, instants)
+def test_time_passing_announces_what_the_standing_says(history: list[Fact], until: int) -> None:
+    state = folded(history)
+    done = pass_time(state, until, DEFAULT_POLICY, PRODUCTION)
+    assert evidence(done.state) == evidence(state)
+    assert len(done.changes) <= 1
+    if until >= state.judged_at:
+        assert timeline(done.state, done.state.judged_at, DEFAULT_POLICY).hold.grant == (
+            timeline(state, until, DEFAULT_POLICY).hold.grant
+        )
+
+
+@forall(histories)
+def test_the_last_announcement_says_what_is_held(history: list[Fact]) -> None:
+    told = given(*history)
+    if told.changes:
+        after = told.changes[-1]["after"]
+        now = answer(told.state, told.state.judged_at, DEFAULT_POLICY, PRODUCTION)
+        assert after["permission"] == now["permission"]
+        assert after["reason"] == now["standing"]["reason"]
+
+
+@forall(histories)
+def test_no_change_id_has_two_contents(history: list[Fact]) -> None:
+    seen: dict[str, dict[str, object]] = {}
+    for change in given(*history).changes + given(*reversed(history)).changes:
+        held = seen.setdefault(change["change_id"], change)
+        if change["type"] != "permission_expired":
+            assert held == change
+
+
+@forall(histories)
+def test_rows_told_step_by_step_end_as_the_whole_history_says(history: list[Fact]) -> None:
+    told = given(*history)
+    line = timeline(told.state, told.state.judged_at, DEFAULT_POLICY)
+    classes = {life.request_id: life.final_class for life in line.lives}
+    for name, row in told.rows("requests").items():
+        # A class that time alone changed is left to the reader's clock: timers announce, they never decide.
+        assert row["final_class"] == classes[name] or (row["final_class"], classes[name]) == (
+            "open",
+            "expired_no_response",
+        )
+    assert told.rows("requests").keys() == classes.keys()
+    assert told.rows("grants").keys() == {grant.grant_id for grant in line.grants}
+
+
+@settings(max_examples=50)
+@forall(facts, facts)
+def test_two_facts_of_one_id_merge_to_the_same_whichever_comes_first(one: Fact, other: Fact) -> None:
+    if isinstance(one, RequestSent) and isinstance(other, RequestSent):
+        other = replace(other, message_id=one.message_id, fact_id=one.fact_id)
+    elif isinstance(one, PermissionReplied) and isinstance(other, PermissionReplied):
+        other = replace(other, message_id=one.message_id, fact_id=one.fact_id)
+    assert evidence(evolve(evolve(EMPTY, one), other)) == evidence(evolve(evolve(EMPTY, other), one))

@@ -1,0 +1,227 @@
+"""Domain 1.4, 2.1, 6.2: the life of a request, its class and the two windows."""
+
+import pytest
+
+from schemas.policy import DEFAULT_POLICY
+from schemas.state import MAX_UNMATCHED, PairState
+from streams.permission.requests import counted, known
+from tests.permission.story import (
+    DAY,
+    HOUR,
+    MINUTE,
+    T0,
+    Told,
+    accepted,
+    delivered,
+    given,
+    rejected,
+    replied,
+    sent,
+    status,
+)
+
+
+def _class(told: Told, message_id: str, at: int) -> str:
+    from streams.permission.standing import timeline
+
+    lives = {life.request_id: life for life in timeline(told.state, at, DEFAULT_POLICY).lives}
+    return lives[message_id].final_class
+
+
+def test_one_request_a_day_may_be_sent() -> None:  # scenario 2
+    told = given(sent("r1", T0), status("r1", "sent", T0 + 2), delivered("r1", T0 + 5))
+    for at in (T0 + MINUTE, T0 + DAY - 1):
+        assert told.at(at).label == "pending"
+        assert told.at(at).asked == ((1, T0 + DAY), (1, None))
+        assert told.at(at).ask_refused == ("request_limit_24h", T0 + DAY)
+    assert told.at(T0 + DAY).asked == ((0, None), (1, None))
+    assert told.at(T0 + DAY).may_ask
+
+
+def test_two_requests_a_week_may_be_sent() -> None:  # scenario 15
+    told = given(sent("r1", T0), sent("r2", T0 + DAY))
+    assert told.at(T0 + DAY).asked == ((1, T0 + 2 * DAY), (2, T0 + 7 * DAY))
+    assert told.at(T0 + DAY).ask_refused == ("request_limit_24h", T0 + 7 * DAY), "the day frees first, the week decides"
+    assert told.at(T0 + 2 * DAY).ask_refused == ("request_limit_7d", T0 + 7 * DAY)
+    assert not told.at(T0 + 7 * DAY - 1).may_ask
+    assert told.at(T0 + 7 * DAY).may_ask
+    assert told.at(T0 + 8 * DAY).asked == ((0, None), (0, None))
+
+
+def test_a_failed_request_is_released_and_leaves_nobody_asked() -> None:  # scenario 18
+    told = given(sent("r1", T0), status("r1", "failed", T0 + 9, 131_026))
+    view = told.at(T0 + 10)
+    assert (view.reason, view.label, view.may_ask) == ("never", "not_requested", True)
+    assert view.asked == ((0, None), (0, None))
+    assert told.at(T0 + 8).asked == ((1, T0 + DAY), (1, None)), "before it failed, it counted"
+    row = told.rows("requests")["r1"]
+    assert (row["final_class"], row["error_code"], row["expires_at"]) == ("failed", 131_026, None)
+
+
+def test_failed_requests_count_where_the_policy_says_so() -> None:
+    told = given(sent("r1", T0), status("r1", "failed", T0 + 9, 131_026))
+    keeping = DEFAULT_POLICY.model_copy(
+        update={"defaults": DEFAULT_POLICY.defaults.model_copy(update={"count_failed_requests": True})}
+    )
+    assert counted(told.state.requests, keeping) == [T0]
+
+
+def test_requests_before_a_reset_do_not_count() -> None:
+    told = given(sent("r1", T0), sent("r2", T0 + DAY))
+    assert counted(told.state.requests, DEFAULT_POLICY, reset_at=T0) == [T0 + DAY]
+
+
+def test_an_unanswered_request_expires_seven_days_after_delivery() -> None:  # scenario 51
+    told = given(sent("r1", T0), delivered("r1", T0 + 5))
+    assert _class(told, "r1", T0 + 5 + 7 * DAY - 1) == "open"
+    assert _class(told, "r1", T0 + 5 + 7 * DAY) == "expired_no_response"
+    assert told.at(T0 + 5 + 7 * DAY).label == "no_answer"
+
+
+def test_without_a_delivery_the_seven_days_run_from_sending() -> None:
+    told = given(sent("r1", T0))
+    assert _class(told, "r1", T0 + 7 * DAY - 1) == "open"
+    assert _class(told, "r1", T0 + 7 * DAY) == "expired_no_response"
+
+
+def test_an_untouched_request_is_superseded_when_a_newer_one_is_delivered() -> None:  # A7
+    told = given(sent("r1", T0), delivered("r1", T0 + 5), sent("r2", T0 + 2 * DAY))
+    assert _class(told, "r1", T0 + 2 * DAY) == "open", "sent is not received"
+    told = told.then(delivered("r2", T0 + 2 * DAY + 5))
+    row = told.rows("requests")["r1"]
+    assert (row["final_class"], row["superseded_at"], row["expires_at"]) == (
+        "superseded",
+        T0 + 2 * DAY + 5,
+        T0 + 2 * DAY + 5,
+    )
+
+
+def test_an_expired_request_cannot_be_superseded_any_more() -> None:
+    told = given(sent("r1", T0), delivered("r1", T0 + 5), sent("r2", T0 + 8 * DAY), delivered("r2", T0 + 8 * DAY + 5))
+    assert _class(told, "r1", T0 + 9 * DAY) == "expired_no_response"
+
+
+def test_first_and_last_answer_of_a_request_are_kept() -> None:  # scenario 6
+    told = given(sent("r1", T0), rejected("a1", T0 + 30 * MINUTE, to="r1"), accepted("a2", T0 + 2 * DAY, to="r1"))
+    row = told.rows("requests")["r1"]
+    assert (row["first_response"], row["last_response"], row["final_class"]) == (
+        "declined",
+        "accepted_temporary",
+        "declined",
+    )
+    assert row["expires_at"] == T0 + 9 * DAY, "seven days after the last answer"
+
+
+def test_an_answered_request_ends_when_the_newer_one_is_answered() -> None:
+    told = given(
+        sent("r1", T0),
+        rejected("a1", T0 + HOUR, to="r1"),
+        sent("r2", T0 + 2 * DAY),
+        delivered("r2", T0 + 2 * DAY + 5),
+        rejected("a2", T0 + 3 * DAY, to="r2"),
+    )
+    assert told.rows("requests")["r1"]["expires_at"] == T0 + 3 * DAY
+    assert told.rows("requests")["r1"]["superseded_at"] is None
+
+
+def test_read_implies_delivered() -> None:
+    told = given(sent("r1", T0), status("r1", "read", T0 + 5 * MINUTE))
+    row = told.rows("requests")["r1"]
+    assert (row["delivered_at"], row["read_at"]) == (T0 + 5 * MINUTE, T0 + 5 * MINUTE)
+
+
+def test_a_request_known_only_by_its_reply_is_no_attempt_and_fills_no_window() -> None:
+    told = given(accepted("a1", T0, to="r9"), sent("r1", T0 + HOUR))
+    assert told.rows("requests")["r9"] | {"version": 0} == {
+        "request_id": "r9",
+        "phone_number_id": told.state.phone_number_id,
+        "user": told.state.user,
+        "kind": "",
+        "template_name": None,
+        "template_language": None,
+        "template_category": None,
+        "campaign": None,
+        "origin": None,
+        "attempt": 0,
+        "prior": "never",
+        "anchor_at": T0,
+        "sent_at": None,
+        "delivered_at": None,
+        "read_at": None,
+        "failed_at": None,
+        "error_code": None,
+        "first_response": "accepted_temporary",
+        "first_response_at": T0,
+        "last_response": "accepted_temporary",
+        "last_response_at": T0,
+        "superseded_at": None,
+        "expires_at": T0 + 7 * DAY,
+        "final_class": "accepted_temporary",
+        "version": 0,
+        "is_deleted": 0,
+    }
+    assert told.rows("requests")["r1"]["attempt"] == 1
+    assert told.at(T0 + HOUR).asked == ((1, T0 + HOUR + DAY), (1, None))
+
+
+def test_a_request_that_becomes_known_after_its_reply_moves_to_the_day_it_was_sent() -> None:
+    told = given(accepted("a1", T0 + DAY, to="r1"), sent("r1", T0))
+    assert told.rows("requests")["r1"]["anchor_at"] == T0
+    assert told.at(T0 + DAY).flags == []
+
+
+@pytest.mark.parametrize(
+    ("before", "prior"),
+    [
+        ((), "never"),
+        ((rejected("a0", T0 - HOUR, to="r0"),), "declined"),
+        ((accepted("a0", T0 - 8 * DAY),), "expired"),
+        ((accepted("a0", T0 - HOUR), rejected("b0", T0 - MINUTE)), "revoked"),
+        (
+            (replied("a0", T0 - HOUR, permanent=True), replied("b0", T0 - 1, "reject", source="automatic")),
+            "auto_revoked",
+        ),
+        ((accepted("a0", T0 - HOUR),), "granted"),
+    ],
+)
+def test_a_request_remembers_the_standing_when_it_was_sent(before: tuple[object, ...], prior: str) -> None:
+    told = given(*before, sent("r1", T0))  # type: ignore[arg-type]  # parametrize erases the fact types
+    assert told.rows("requests")["r1"]["prior"] == prior
+
+
+def test_statuses_before_the_request_is_known_are_kept_for_it() -> None:
+    told = given(delivered("r1", T0 + 5), status("r1", "read", T0 + 60))
+    assert told.rows("requests") == {}
+    told = told.then(sent("r1", T0))
+    row = told.rows("requests")["r1"]
+    assert (row["delivered_at"], row["read_at"]) == (T0 + 5, T0 + 60)
+
+
+def test_the_newest_statuses_of_other_messages_are_kept_and_the_rest_is_counted() -> None:
+    told = given(*[delivered(f"m{place:03}", T0 + place) for place in range(MAX_UNMATCHED + 3)])
+    assert told.state.dropped == 3
+    assert min(entry.message_id for entry in told.state.requests) == "m003"
+
+
+def test_an_empty_pair_knows_no_request() -> None:
+    assert known(PairState(phone_number_id="700100200300400", user="447700900123").requests) == []
+
+
+def test_the_funnel_of_the_domain_adds_up() -> None:  # the funnel check under the scenarios, as of +30 days
+    stories = {
+        2: given(sent("r1", T0), delivered("r1", T0 + 5)),
+        3: given(sent("r1", T0), delivered("r1", T0 + 5), accepted("a1", T0 + 30 * MINUTE, to="r1")),
+        4: given(sent("r1", T0), delivered("r1", T0 + 5), replied("a1", T0 + HOUR, to="r1", permanent=True)),
+        5: given(sent("r1", T0), delivered("r1", T0 + 5), rejected("a1", T0 + 30 * MINUTE, to="r1")),
+        18: given(sent("r1", T0), status("r1", "failed", T0 + 9, 131_026)),
+        51: given(sent("r1", T0), delivered("r1", T0 + 5)),
+    }
+    classes = sorted(_class(told, "r1", T0 + 30 * DAY) for told in stories.values())
+    assert classes == [
+        "accepted_permanent",
+        "accepted_temporary",
+        "declined",
+        "expired_no_response",
+        "expired_no_response",
+        "failed",
+    ]

@@ -1,0 +1,53 @@
+"""Meta's payloads, built as its documentation shows them (domain 3.5, 3.7), with drama numbers."""
+
+import json
+from typing import Any
+
+WABA, NUMBER, DISPLAY, USER = "900100200300400", "700100200300400", "442079460123", "447700900123"
+SCOPED, PARENT = "GB.10000000000000000042", "GB.ENT.20000000000000000042"
+CONTACT = {"profile": {"name": "Test User"}, "wa_id": USER, "user_id": SCOPED}
+RECEIVED_AT = 1_772_443_801
+
+
+def envelope(*values: dict[str, Any], field: str = "messages") -> dict[str, Any]:
+    """One entry, one change a value."""
+    return {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": WABA, "changes": [{"field": field, "value": value} for value in values]}],
+    }
+
+
+def value(**parts: Any) -> dict[str, Any]:
+    """The value of a change on `messages`."""
+    return {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": DISPLAY, "phone_number_id": NUMBER},
+        **parts,
+    }
+
+
+def reply(message_id: str = "wamid.TESTREPLY0001", **said: Any) -> dict[str, Any]:
+    """A message that answers a permission request; `said` are the fields of the reply, or of the message."""
+    message: dict[str, Any] = {
+        "from": USER,
+        "from_user_id": SCOPED,
+        "id": message_id,
+        "timestamp": said.pop("timestamp", "1772443800"),
+        "type": "interactive",
+        "interactive": {"type": "call_permission_reply"},
+    }
+    context = said.pop("context", None)
+    if context is not None:
+        message["context"] = {"from": DISPLAY, "id": context}
+    message["interactive"]["call_permission_reply"] = said
+    return message
+
+
+def status(message_id: str, name: str, timestamp: object = "1772442005", **more: Any) -> dict[str, Any]:
+    """A message status."""
+    return {"id": message_id, "status": name, "timestamp": timestamp, "recipient_id": USER, **more}
+
+
+def body(payload: object) -> bytes:
+    """The bytes of a payload."""
+    return json.dumps(payload).encode()

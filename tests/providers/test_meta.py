@@ -1,0 +1,286 @@
+"""Domain 3.5, 3.7: what Meta's webhooks mean, in every shape seen."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from schemas.codec import Unreadable, decode_fact, encode_fact
+from schemas.events import MessageStatus, PermissionReplied
+from schemas.ids import derived_id
+from streams.providers.registry import translate
+from streams.providers.translation import Translation
+from tests.providers.payloads import (
+    CONTACT,
+    NUMBER,
+    PARENT,
+    RECEIVED_AT,
+    SCOPED,
+    USER,
+    body,
+    envelope,
+    reply,
+    status,
+    value,
+)
+
+ACCEPT: dict[str, Any] = {
+    "response": "accept",
+    "is_permanent": False,
+    "expiration_timestamp": "1773048600",
+    "response_source": "user_action",
+}
+
+
+def read(payload: object) -> Translation:
+    """The translation of a payload."""
+    return translate("meta", body(payload), RECEIVED_AT)
+
+
+def only(payload: object) -> PermissionReplied:
+    """The one reply of a payload."""
+    done = read(payload)
+    assert (done.parked, len(done.facts)) == ((), 1)
+    fact = done.facts[0]
+    assert isinstance(fact, PermissionReplied)
+    return fact
+
+
+def test_r1_a_temporary_accept_of_a_request() -> None:
+    fact = only(envelope(value(contacts=[CONTACT], messages=[reply(context="wamid.TESTREQ0001", **ACCEPT)])))
+    assert fact == PermissionReplied(
+        fact_id=derived_id("permission_replied", NUMBER, "wamid.TESTREPLY0001"),
+        phone_number_id=NUMBER,
+        user=USER,
+        aliases=(SCOPED,),
+        occurred_at=1_772_443_800,
+        recorded_at=RECEIVED_AT,
+        provider="meta",
+        message_id="wamid.TESTREPLY0001",
+        response="accept",
+        is_permanent=False,
+        expires_at=1_773_048_600,
+        source="user_action",
+        context_id="wamid.TESTREQ0001",
+    )
+
+
+def test_r2_a_permanent_accept_has_no_expiry_even_where_one_is_named() -> None:
+    fact = only(envelope(value(messages=[reply(**ACCEPT | {"is_permanent": True})])))
+    assert (fact.is_permanent, fact.expires_at) == (True, None)
+
+
+def test_r3_an_accept_through_the_profile_has_no_context() -> None:
+    assert only(envelope(value(messages=[reply(response="accept", is_permanent=True)]))).context_id is None
+
+
+def test_r4_a_reject_is_neither_permanent_nor_has_it_an_expiry() -> None:
+    fact = only(envelope(value(messages=[reply(response="reject", response_source="user_action", context="r1")])))
+    assert (fact.response, fact.is_permanent, fact.expires_at) == ("reject", False, None)
+
+
+def test_r5_the_context_of_a_callback_permission_is_the_users_call() -> None:
+    said = ACCEPT | {"response_source": "automatic", "context": "wacid.TESTUIC0001"}
+    fact = only(envelope(value(messages=[reply(**said)])))
+    assert (fact.source, fact.context_id) == ("automatic", "wacid.TESTUIC0001")
+
+
+def test_r8_an_old_payload_without_permanence_source_and_type_is_read() -> None:
+    message = reply(response="accept", expiration_timestamp=1_773_048_600)
+    del message["type"]
+    fact = only(envelope(value(messages=[message])))
+    assert (fact.is_permanent, fact.source, fact.expires_at) == (False, None, 1_773_048_600)
+
+
+def test_r9_a_user_with_a_username_is_known_by_the_scoped_id() -> None:
+    message = reply(**ACCEPT)
+    del message["from"]
+    fact = only(
+        envelope(value(contacts=[{"profile": {}, "user_id": SCOPED, "parent_user_id": PARENT}], messages=[message]))
+    )
+    assert (fact.user, fact.aliases) == (SCOPED, (PARENT,))
+
+
+def test_the_id_of_a_reply_does_not_depend_on_the_name_the_user_came_under() -> None:
+    message = reply(**ACCEPT)
+    named = only(envelope(value(messages=[message])))
+    scoped = only(envelope(value(messages=[{k: v for k, v in message.items() if k != "from"}])))
+    assert (named.user, scoped.user) == (USER, SCOPED)
+    assert named.fact_id == scoped.fact_id
+
+
+@pytest.mark.parametrize("word", ["accept", "ACCEPT", "approve", "APPROVE", "GRANTED", "granted"])
+def test_every_word_for_yes_is_an_accept(word: str) -> None:
+    assert only(envelope(value(messages=[reply(response=word)]))).response == "accept"
+
+
+@pytest.mark.parametrize("word", ["reject", "REJECT", "REJECTED", "denied", "REVOKED"])
+def test_every_word_for_no_is_a_reject(word: str) -> None:
+    assert only(envelope(value(messages=[reply(response=word)]))).response == "reject"
+
+
+def test_an_unknown_word_is_counted_and_decides_nothing() -> None:
+    done = read(envelope(value(messages=[reply(response="perhaps"), reply(response=None), reply(response=3)])))
+    assert (done.facts, done.ignored, done.parked) == ((), {"response_unknown": 3}, ())
+
+
+@pytest.mark.parametrize("at", ["1772443800", 1_772_443_800, 1_772_443_800_123, "2026-03-02T09:30:00.000+0000"])
+def test_an_instant_is_read_in_every_form_seen(at: object) -> None:
+    assert only(envelope(value(messages=[reply(timestamp=at, **ACCEPT)]))).occurred_at == 1_772_443_800
+
+
+def test_without_a_timestamp_the_receipt_time_stands() -> None:
+    assert only(envelope(value(messages=[reply(timestamp=None, **ACCEPT)]))).occurred_at == RECEIVED_AT
+
+
+@pytest.mark.parametrize("at", [-1, 0, 1_000_000_000, 10**20, "soon", "2026-03-02T09:30:00", True, 1.5, [], {}])
+def test_an_instant_nobody_can_read_is_parked_with_its_path(at: object) -> None:
+    done = read(envelope(value(messages=[reply(timestamp=at, **ACCEPT)])))
+    assert done.facts == ()
+    assert [fault.path for fault in done.parked] == ["$.entry[0].changes[0].value.messages[0].timestamp"]
+
+
+def test_without_a_message_id_the_content_makes_the_id() -> None:
+    message = reply(**ACCEPT)
+    del message["id"]
+    one, two = only(envelope(value(messages=[message]))), only(envelope(value(messages=[message])))
+    other = only(envelope(value(messages=[message | {"timestamp": "1772443801"}])))
+    assert one.fact_id == two.fact_id != other.fact_id
+    assert one.message_id is None
+
+
+def test_statuses_are_read_with_their_error() -> None:
+    failed = status("wamid.TESTREQ0002", "failed", errors=[{"code": 131_026, "title": "Message undeliverable"}])
+    done = read(envelope(value(statuses=[status("wamid.TESTREQ0001", "delivered"), failed])))
+    assert [(fact.status, fact.error_code) for fact in done.facts if isinstance(fact, MessageStatus)] == [
+        ("delivered", None),
+        ("failed", 131_026),
+    ]
+
+
+def test_a_repeated_status_has_the_same_id_whatever_it_was_grouped_with() -> None:
+    alone = read(envelope(value(statuses=[status("wamid.TESTREQ0001", "read")])))
+    grouped = read(
+        envelope(value(statuses=[status("x", "sent")]), value(statuses=[status("wamid.TESTREQ0001", "read")]))
+    )
+    assert alone.facts[0].fact_id == grouped.facts[1].fact_id
+
+
+def test_an_enqueued_or_unknown_status_is_counted() -> None:
+    done = read(envelope(value(statuses=[status("a", "enqueued", 1_772_442_000_420), status("a", "warned")])))
+    assert (done.facts, done.ignored) == ((), {"status_enqueued": 1, "status_unknown": 1})
+
+
+def test_every_entry_change_and_item_of_a_batch_is_read() -> None:  # scenario 41
+    one = envelope(
+        value(statuses=[status("r1", "sent")]), value(messages=[reply(**ACCEPT), {"type": "text", "from": USER}])
+    )
+    two = envelope({"surprise": 1}, field="novelty")
+    done = read({"object": "whatsapp_business_account", "entry": one["entry"] + two["entry"] + one["entry"]})
+    assert [fact.type for fact in done.facts] == ["message_status", "permission_replied"] * 2
+    assert done.ignored == {"message_text": 2, "field_unknown": 1}
+
+
+def test_one_bad_update_of_a_thousand_costs_nothing_of_the_others() -> None:
+    statuses: list[Any] = [status(f"wamid.TEST{place}", "sent") for place in range(1_000)]
+    statuses[500] = {"id": 5, "status": "sent", "recipient_id": USER}
+    done = read(envelope(value(statuses=statuses)))
+    assert len(done.facts) == 999
+    assert [fault.path for fault in done.parked] == ["$.entry[0].changes[0].value.statuses[500].id"]
+
+
+def test_a_lone_surrogate_in_a_name_costs_no_permission() -> None:
+    text = json.dumps(envelope(value(contacts=[CONTACT], messages=[reply(**ACCEPT)])))
+    done = translate("meta", text.replace("Test User", "\\ud83d").encode(), RECEIVED_AT)
+    assert len(done.facts) == 1
+
+
+def test_a_lone_surrogate_in_an_id_is_parked() -> None:
+    text = json.dumps(envelope(value(messages=[reply(**ACCEPT)]))).replace("wamid.TESTREPLY0001", "wamid.\\ud83d")
+    done = translate("meta", text.encode(), RECEIVED_AT)
+    assert [fault.reason for fault in done.parked] == ["unreadable_id"]
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"{", b"null\x00", b"[" * 100_000, b'{"entry": NaN}', b"\xff\xfe\xff", b'{"a":1}x']
+)
+def test_what_is_no_json_is_parked(said: bytes) -> None:
+    assert [fault.reason for fault in translate("meta", said, RECEIVED_AT).parked] == ["not_json"]
+
+
+@pytest.mark.parametrize("payload", [[], 1, None, "x", {"entry": {}}, {"entry": [1]}, {"entry": [{"changes": 1}]}])
+def test_what_has_not_the_form_of_a_webhook_is_parked(payload: object) -> None:
+    assert [fault.reason for fault in read(payload).parked] == ["unreadable"]
+
+
+def test_messengers_look_alike_is_another_product() -> None:
+    assert read({"object": "page", "entry": [{"call_permission_reply": {"response": "approve"}}]}).ignored == {
+        "other_object": 1
+    }
+
+
+def test_a_payload_without_a_number_is_parked_as_unknown_number() -> None:
+    payload = envelope({"messages": [reply(**ACCEPT)], "statuses": [status("r1", "sent")]})
+    assert [fault.reason for fault in read(payload).parked] == ["unknown_number"] * 2
+
+
+def test_a_voicemail_is_no_permission() -> None:  # scenario 52
+    done = read(envelope(value(messages=[{"from": USER, "id": "wacid.TESTCALL0001", "type": "audio", "audio": {}}])))
+    assert (done.facts, done.ignored) == ((), {"message_audio": 1})
+
+
+json_values: some.SearchStrategy[Any] = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(max_size=12),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+PLACES: list[Callable[[dict[str, Any], Any], None]] = [
+    lambda payload, odd: payload.update(entry=odd),
+    lambda payload, odd: payload["entry"].append(odd),
+    lambda payload, odd: payload["entry"][0].update(changes=odd),
+    lambda payload, odd: payload["entry"][0]["changes"][0].update(value=odd),
+    lambda payload, odd: payload["entry"][0]["changes"][0].update(field=odd),
+    *[
+        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"].update({name: odd})
+        for name in ("metadata", "contacts", "messages", "statuses")
+    ],
+    *[
+        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"]["messages"][0].update({name: odd})
+        for name in ("from", "from_user_id", "id", "timestamp", "context", "type", "interactive")
+    ],
+    *[
+        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"]["messages"][0]["interactive"][
+            "call_permission_reply"
+        ].update({name: odd})
+        for name in ACCEPT
+    ],
+    *[
+        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"]["statuses"][0].update({name: odd})
+        for name in ("id", "status", "timestamp", "recipient_id", "recipient_user_id", "errors")
+    ],
+]
+
+
+@given(some.sampled_from(PLACES), json_values)
+def test_any_json_in_any_field_gives_facts_or_a_reason_and_never_raises(
+    place: Callable[[dict[str, Any], Any], None], odd: Any
+) -> None:
+    payload = envelope(value(contacts=[dict(CONTACT)], messages=[reply(**ACCEPT)], statuses=[status("r1", "failed")]))
+    place(payload, odd)
+    done = translate("meta", json.dumps(payload).encode(), RECEIVED_AT)
+    for fact in done.facts:
+        assert not isinstance(decode_fact(encode_fact(fact)), Unreadable)
+
+
+@given(some.binary(max_size=200))
+def test_any_bytes_give_a_reason_and_never_raise(said: bytes) -> None:
+    done = translate("meta", said, RECEIVED_AT)
+    assert done.parked or done.ignored or not done.facts
+
+
+def test_no_reason_quotes_what_was_sent() -> None:
+    done = read(envelope(value(messages=[reply(timestamp="447700900123x", **ACCEPT)])))
+    assert "447700900" not in repr(done.parked)

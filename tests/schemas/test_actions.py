@@ -1,0 +1,72 @@
+"""Actions: what a caller is told about a fault."""
+
+from typing import Any
+
+import pytest
+
+from schemas.actions import RequestSentAction, check_action
+
+GOOD: dict[str, Any] = {
+    "type": "request_sent",
+    "phone_number_id": "700100200300400",
+    "user": "447700900123",
+    "message_id": "wamid.TESTREQ0001",
+    "occurred_at": "2026-03-02T09:00:00Z",
+    "kind": "template",
+    "template": {"name": "test_cpr_template", "language": "en", "category": "UTILITY"},
+    "campaign": "camp-42",
+    "origin": "broadcast",
+}
+
+
+@pytest.mark.parametrize("at", ["2026-03-02T09:00:00Z", "2026-03-02T10:00:00+01:00", 1_772_442_000, "1772442000"])
+def test_an_instant_is_epoch_seconds_or_rfc_3339(at: object) -> None:
+    action = check_action(GOOD | {"occurred_at": at})
+    assert isinstance(action, RequestSentAction)
+    assert action.occurred_at == 1_772_442_000
+
+
+def test_unknown_fields_are_no_fault() -> None:
+    assert isinstance(check_action(GOOD | {"surprise": 1}), RequestSentAction)
+
+
+@pytest.mark.parametrize(
+    ("changed", "path", "says"),
+    [
+        ({"type": "request_snet"}, "$.type", "request_sent"),
+        ({"type": None}, "$.type", "allowed"),
+        ({"phone_number_id": "+442079460123"}, "$.phone_number_id", "not the display number"),
+        ({"user": "ann"}, "$.user", "wa_id"),
+        ({"occurred_at": 1_772_442_000_000}, "$.occurred_at", "milliseconds"),
+        ({"occurred_at": "yesterday"}, "$.occurred_at", "RFC 3339"),
+        ({"occurred_at": "2026-03-02T09:00:00"}, "$.occurred_at", "zone"),
+        ({"occurred_at": -5}, "$.occurred_at", "2015"),
+        ({"occurred_at": True}, "$.occurred_at", "RFC 3339"),
+        ({"message_id": ""}, "$.message_id", "at least 1"),
+        ({"kind": "templat"}, "$.kind", "free_form"),
+        ({"template": {"language": "en"}}, "$.template.name", "required"),
+        ({"origin": "mail"}, "$.origin", "broadcast"),
+    ],
+)
+def test_a_fault_names_its_path_and_what_is_allowed(changed: dict[str, Any], path: str, says: str) -> None:
+    faults = check_action(GOOD | changed)
+    assert isinstance(faults, list)
+    assert [fault["path"] for fault in faults] == [path]
+    assert says in faults[0]["message"]
+
+
+def test_every_fault_of_an_action_is_told_at_once() -> None:
+    faults = check_action(GOOD | {"user": "ann", "occurred_at": "soon", "kind": 3}, "$[7]")
+    assert isinstance(faults, list)
+    assert {fault["path"] for fault in faults} == {"$[7].user", "$[7].occurred_at", "$[7].kind"}
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], [GOOD]])
+def test_what_is_no_object_is_no_action(value: object) -> None:
+    assert check_action(value) == [{"path": "$", "message": "an action is a JSON object"}]
+
+
+def test_no_fault_quotes_what_was_sent() -> None:
+    faults = check_action(GOOD | {"user": "447700900123x"})
+    assert isinstance(faults, list)
+    assert "447700900" not in str(faults)
