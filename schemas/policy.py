@@ -8,7 +8,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import orjson
@@ -123,19 +122,15 @@ class PolicyUnusable(Exception):
     """The policy file cannot be used; the text names the file, the place and what is allowed."""
 
 
-def load_policy(path: Path | None) -> Policy:
-    """The policy of a file, or the built-in one when no file is named (`CALLGRANT_POLICY_FILE`)."""
-    if path is None:
-        return DEFAULT_POLICY
+def read_policy(content: bytes, name: str) -> Policy:
+    """The policy in the bytes of a policy file. `name` is the file's, for the text of a fault."""
     try:
-        return Policy.model_validate(orjson.loads(path.read_bytes()))
-    except OSError as fault:
-        raise PolicyUnusable(f"CALLGRANT_POLICY_FILE: {path} cannot be read ({fault.strerror})") from fault
+        return Policy.model_validate(orjson.loads(content))
     except orjson.JSONDecodeError as fault:
-        raise PolicyUnusable(f"CALLGRANT_POLICY_FILE: {path} is not JSON (line {fault.lineno})") from fault
+        raise PolicyUnusable(f"CALLGRANT_POLICY_FILE: {name} is not JSON (line {fault.lineno})") from fault
     except ValidationError as fault:
         places = "; ".join(f"{path_of(error['loc'])}: {error['msg']}" for error in fault.errors(include_input=False))
-        raise PolicyUnusable(f"CALLGRANT_POLICY_FILE: {path}: {places}") from fault
+        raise PolicyUnusable(f"CALLGRANT_POLICY_FILE: {name}: {places}") from fault
 
 
 def _since(day: str, value: int) -> Dated:

@@ -1,0 +1,154 @@
+"""The routes: a question about a pair, health, numbers, the paper.
+
+Owns the order in which a question is refused: the key, then the parameters, then the freshness; so a stranger learns
+nothing, and a caller learns of a wrong parameter even while there is no answer. Owns the two names of the path (with
+and without Graph's version). Refuses to judge: `streams.permission.answer` does, for the instant asked.
+
+A pair that is not in the replica is one that nothing was ever heard of: *never*, `not_requested`, not an error.
+"""
+
+from typing import Any, Final
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schemas.policy import NumberEntry, Policy
+from schemas.state import PairState, StateUnreadable, decode_state
+from streams.api import clock, paper
+from streams.api.errors import Trouble, refuse
+from streams.api.freshness import Lag, LagSource, Rows
+from streams.api.gauges import Gauges
+from streams.api.keys import Keys
+from streams.api.question import BadQuestion, Question, read_question
+from streams.api.settings import ApiSettings
+from streams.api.watch import Watch
+from streams.permission.answer import answer
+
+_UNKNOWN_NUMBER: Final = NumberEntry()
+_log: Any = structlog.get_logger("api")
+
+
+class Api(FastAPI):
+    """FastAPI with what it leaves out of its paper."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            paper.complete(super().openapi())
+        return super().openapi()
+
+
+def build(settings: ApiSettings, rows: Rows, freshness: LagSource) -> Api:
+    """The application over a replica and whoever knows how fresh it is."""
+    gauges = Gauges()
+    app = Api(
+        title="Callgrant",
+        summary="May we call, may we ask, until when, and why.",
+        version="1",
+        openapi_url=None,  # served below, where it is counted like every route; the pages would load foreign scripts
+        redirect_slashes=False,
+    )
+    app.add_middleware(Watch, gauges=gauges)
+    app.add_exception_handler(HTTPException, _no_route)
+    _add_question(app, settings, rows, freshness, gauges)
+    _add_health(app, settings, rows, freshness, gauges)
+    return app
+
+
+def _add_question(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSource, gauges: Gauges) -> None:
+    keys, policy, max_lag_s = Keys(settings.api_keys), settings.policy, settings.max_lag_s
+
+    async def ask(request: Request) -> Response:
+        path: str = request.scope["path"]
+        if not keys.admit(_authorization(request)):
+            return refuse(path, Trouble.UNAUTHENTICATED, "Authorization: Bearer <id>:<secret>")
+        try:
+            question = read_question(request.path_params["phone_number_id"], request.scope["query_string"])
+        except BadQuestion as fault:
+            return refuse(path, Trouble.PARAMETER, str(fault))
+        lag = freshness.lag()
+        if (why := lag.too_old(max_lag_s)) is not None:
+            return refuse(path, Trouble.UNAVAILABLE, why)
+        try:
+            return _answered(question, rows.get(question.pair.key), lag, policy)
+        except StateUnreadable:
+            gauges.unreadable.inc()
+            _log.error("state_unreadable", pair=repr(question.pair))
+            return refuse(path, Trouble.UNAVAILABLE, "the stored state of this pair cannot be read by this version")
+
+    for path, written in (
+        ("/{phone_number_id}/call_permissions", paper.QUESTION),
+        ("/v{major:int}.{minor:int}/{phone_number_id}/call_permissions", paper.QUESTION_VERSIONED),
+    ):
+        app.add_api_route(
+            path,
+            ask,
+            methods=["GET"],
+            operation_id="ask" if written is paper.QUESTION else "ask_versioned",
+            summary="The standing of a pair: Meta's path and body, additions in extra keys.",
+            responses=paper.QUESTION_RESPONSES,
+            openapi_extra=written,
+            response_class=Response,
+        )
+
+
+def _answered(question: Question, row: bytes | None, lag: Lag, policy: Policy) -> Response:
+    number, user = question.pair
+    state = PairState(phone_number_id=number, user=user) if row is None else decode_state(row)
+    at = clock.now() if question.at is None else question.at
+    judged = answer(state, at, policy, policy.numbers.get(number, _UNKNOWN_NUMBER))
+    return Response(
+        orjson.dumps({"messaging_product": "whatsapp", **judged}),
+        headers={
+            "callgrant-lag-records": str(lag.records),
+            "callgrant-lag-seconds": f"{lag.seconds:.1f}",
+            "cache-control": "no-store",
+        },
+        media_type="application/json",
+    )
+
+
+def _add_health(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSource, gauges: Gauges) -> None:
+    async def livez() -> Response:
+        return Response(b'{"alive":true}', media_type="application/json")
+
+    async def readyz(request: Request) -> Response:
+        lag = freshness.lag()
+        if (why := lag.too_old(settings.max_lag_s)) is not None:
+            return refuse(request.url.path, Trouble.UNAVAILABLE, why)
+        body = {"ready": True, "lag_records": lag.records, "lag_seconds": lag.seconds}
+        return Response(orjson.dumps(body), media_type="application/json")
+
+    async def metrics() -> Response:
+        lag = freshness.lag()
+        gauges.show(rows, lag)
+        return Response(gauges.text(), media_type="text/plain; version=0.0.4")
+
+    async def openapi() -> Response:
+        return Response(orjson.dumps(app.openapi()), media_type="application/json")
+
+    app.add_api_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_api_route("/livez", livez, summary="The process answers.", response_class=Response)
+    app.add_api_route(
+        "/readyz",
+        readyz,
+        summary="Questions are answered: caught up and within the bound.",
+        responses=paper.READY_RESPONSES,
+        response_class=Response,
+    )
+    app.add_api_route("/metrics", metrics, summary="Prometheus' text format.", response_class=Response)
+
+
+async def _no_route(request: Request, fault: Exception) -> Response:
+    if not isinstance(fault, HTTPException):
+        raise fault
+    trouble = Trouble.METHOD if fault.status_code == Trouble.METHOD.status else Trouble.NOT_FOUND
+    detail = "only GET is answered here" if trouble is Trouble.METHOD else "no such path; see /openapi.json"
+    return refuse(request.url.path, trouble, detail, dict(fault.headers or {}))
+
+
+def _authorization(request: Request) -> bytes | None:
+    given = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    return given[0] if len(given) == 1 else None
