@@ -1,0 +1,201 @@
+"""What the operator set: the one place that reads the environment, `.env` and the secrets `up` has drawn.
+
+Owns every name with our prefix, where its value came from, and the small settings class of each process built from it.
+Refuses a name it does not know (a typing error must not become a default), a value that is not allowed, and to show a
+secret. Order of belief: environment, `.env` in the working directory, `DATA_DIR/secrets.env` (secrets only), default.
+In each of them a secret may instead be named by a file (`…_FILE`). An empty value means the default.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from deploy.names import SECRETS, Names
+from deploy.sources import PREFIX, ConfigError, Found, dotenv, known
+
+if TYPE_CHECKING:
+    from projections.settings import ProjectionSettings
+    from schemas.policy import Policy
+    from schemas.topics import TopicNames
+    from streams.api.settings import ApiSettings
+    from streams.gateway.settings import GatewaySettings
+    from streams.worker.settings import WorkerSettings
+
+SECRETS_FILE: Final = "secrets.env"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings in effect. `origins`: by field name, for those that are not the default."""
+
+    names: Names
+    origins: Mapping[str, str]
+    texts: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(sorted(self.origins))})"
+
+    @property
+    def data_dir(self) -> Path:
+        return self.names.data_dir.absolute()
+
+    @property
+    def bootstrap(self) -> str:
+        """The cluster everyone talks to: the one that was named, or the one `up` starts on this machine."""
+        return self.names.kafka_bootstrap or f"127.0.0.1:{self.names.kafka_port}"
+
+    @property
+    def here(self) -> str:
+        """The address under which this machine reaches what listens on `BIND`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.names.bind, self.names.bind)  # noqa: S104 - read, not bound
+        return f"[{host}]" if ":" in host else host
+
+    def url(self, port: int) -> str:
+        return f"http://{self.here}:{port}"
+
+    @property
+    def topics(self) -> "TopicNames":
+        from schemas.topics import TopicNames
+
+        return TopicNames(self.names.topic_prefix, self.names.generation)
+
+    @property
+    def api_key(self) -> str | None:
+        """The first key, as a request carries it (`id:secret`)."""
+        keys = self.names.api_keys
+        return f"{keys[0].id}:{keys[0].secret.get_secret_value()}" if keys else None
+
+    def policy(self) -> "Policy":
+        from schemas.policy import DEFAULT_POLICY, PolicyUnusable, read_policy
+
+        path = self.names.policy_file
+        if path is None:
+            return DEFAULT_POLICY
+        try:
+            return read_policy(path.read_bytes(), str(path))
+        except PolicyUnusable as fault:
+            raise ConfigError(str(fault)) from fault
+        except OSError as fault:
+            raise ConfigError(f"CALLGRANT_POLICY_FILE: {path} cannot be read ({fault.strerror})") from fault
+
+    def changed(self, origin: str, **texts: str) -> "Config":
+        """The same settings but for these, e.g. the folder and the secrets of a demo."""
+        found = {field: Found(text, self.origins.get(field, "")) for field, text in self.texts.items()}
+        return _config(found | {field: Found(text, origin) for field, text in texts.items()})
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make a child process see exactly this. Every name: what is not set here must not be found
+        in a `.env` there either."""
+        told = dict.fromkeys(Names.model_fields, "") | dict(self.texts) | {"data_dir": str(self.data_dir)}
+        return {PREFIX + field.upper(): text for field, text in told.items()}
+
+
+def load(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> Config:
+    """The settings in effect. Raises `ConfigError` with one line per fault."""
+    folder = cwd or Path.cwd()
+    found: dict[str, Found] = {}
+    for origin, texts in ((".env", dotenv(folder / ".env")), ("environment", environ)):
+        found |= known(texts, origin, folder)
+    data_dir = folder / (found["data_dir"].text if "data_dir" in found and found["data_dir"].text else "var")
+    drawn = known(dotenv(data_dir / SECRETS_FILE), SECRETS_FILE, folder)
+    for field in SECRETS & drawn.keys():
+        if field not in found or not found[field].text:
+            found[field] = drawn[field]
+    return _config(found)
+
+
+def child_environment(config: Config, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The whole environment of a child process: ours without the names of `config`, and those as they are in effect."""
+    return {name: text for name, text in environ.items() if not name.startswith(PREFIX)} | config.environment()
+
+
+def _config(found: Mapping[str, Found]) -> Config:
+    given = {field: one for field, one in found.items() if one.text}
+    try:
+        names = Names.model_validate({field: one.text for field, one in given.items()})
+    except ValidationError as fault:
+        wrong = {str(error["loc"][0]) if error["loc"] else "": error["msg"] for error in fault.errors()}
+        raise ConfigError("\n".join(_told(field, message, given) for field, message in wrong.items())) from None
+    origins = {field: one.origin for field, one in given.items()}
+    return Config(names=names, origins=origins, texts={field: one.text for field, one in given.items()})
+
+
+def _told(field: str, message: str, given: Mapping[str, Found]) -> str:
+    if field not in Names.model_fields:  # a rule between several settings, which names them itself
+        return message.removeprefix("Value error, ")
+    one = given[field]
+    value = "its value" if field in SECRETS else repr(one.text)
+    wanted = Names.model_fields[field].description
+    return f"{PREFIX}{field.upper()} (from {one.origin}): {value} is not allowed; it is {wanted}"
+
+
+def gateway_settings(config: Config) -> "GatewaySettings":
+    from streams.gateway.settings import GatewaySettings
+
+    names = config.names
+    return GatewaySettings(
+        kafka_bootstrap=config.bootstrap,
+        topic_prefix=names.topic_prefix,
+        bind=names.bind,
+        port=names.gateway_port,
+        meta_app_secrets=tuple((one.id, one.secret.get_secret_value()) for one in names.meta_app_secrets),
+        meta_verify_tokens=tuple(token.get_secret_value() for token in names.meta_verify_tokens),
+        api_keys=_keys(config),
+    )
+
+
+def worker_settings(config: Config, number: int = 1) -> "WorkerSettings":
+    """`number`: the how-manieth worker of this machine, from 1. It names the local store and counts the port up."""
+    from streams.worker.settings import WorkerSettings
+
+    names = config.names
+    return WorkerSettings(
+        kafka_bootstrap=config.bootstrap,
+        topic_prefix=names.topic_prefix,
+        partitions=names.partitions,
+        generation=names.generation,
+        data_dir=config.data_dir,
+        bind=names.bind,
+        port=names.worker_port + number - 1,
+        policy=config.policy(),
+        instance=str(number),
+    )
+
+
+def api_settings(config: Config) -> "ApiSettings":
+    from streams.api.settings import ApiSettings
+
+    names = config.names
+    return ApiSettings(
+        kafka_bootstrap=config.bootstrap,
+        topic_prefix=names.topic_prefix,
+        generation=names.generation,
+        bind=names.bind,
+        port=names.api_port,
+        api_keys=_keys(config),
+        policy=config.policy(),
+    )
+
+
+def projection_settings(config: Config) -> "ProjectionSettings":
+    from projections.settings import ProjectionSettings
+
+    names = config.names
+    return ProjectionSettings(
+        kafka_bootstrap=config.bootstrap,
+        topic_prefix=names.topic_prefix,
+        generation=names.generation,
+        data_dir=config.data_dir,
+        clickhouse_url=names.clickhouse_url.get_secret_value() if names.clickhouse_url else None,
+        bind=names.bind,
+        port=names.analytics_port,
+        api_keys=_keys(config),
+    )
+
+
+def _keys(config: Config) -> tuple[tuple[str, str], ...]:
+    return tuple((key.id, key.secret.get_secret_value()) for key in config.names.api_keys)

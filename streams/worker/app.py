@@ -1,0 +1,146 @@
+"""The Faust app of a worker: its settings, its two agents and the table, put together.
+
+Owns every setting of Faust's and why it is so. Refuses what Faust would do by itself and lose data by: per-event
+agents, writes to the table outside its batch, topics of its own making, its own web.
+"""
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+import mode
+
+from schemas.topics import MAX_RECORD_BYTES
+from streams.worker.agents import FOLDED, SOURCES, Fold, Gate, Translate
+from streams.worker.batches import BatchApp, batched_topic
+from streams.worker.exits import ExitOnSendError, Waiting
+from streams.worker.lanes import lanes
+from streams.worker.measures import Measures
+from streams.worker.outputs import Outbox, Sender
+from streams.worker.settings import WorkerSettings
+from streams.worker.table import BatchTable, batch_table
+from streams.worker.ticks import install_ticks
+from streams.worker.transport import BatchProducer, BatchTransport
+
+FETCH_BYTES: Final = 5 << 20  # above a record of the largest size, which the broker counts with its frame
+HAND_MADE_BATCH_BYTES: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class Started:
+    """What the agents find once Faust has started: the gate and the producer."""
+
+    app: BatchApp
+
+    @property
+    def gate(self) -> Gate:
+        """The consumer, as agents see it."""
+        assert self.app.gate is not None  # noqa: S101 - agents run behind the gate
+        return self.app.gate
+
+    @property
+    def sender(self) -> Sender:
+        """The client's own producer: batches are made and awaited by hand."""
+        return cast(Sender, self.producer()._ensure_producer())  # noqa: SLF001 - Faust has no public way to it
+
+    def running_sender(self) -> Sender | None:
+        """The same, None while Faust has not started it or has stopped it."""
+        return cast("Sender | None", self.producer()._producer)  # noqa: SLF001 - likewise
+
+    def producer(self) -> BatchProducer:
+        """Faust's producer."""
+        return cast(BatchProducer, self.app.producer)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker, put together and not yet started."""
+
+    app: BatchApp
+    table: BatchTable
+    measures: Measures
+
+    def ready(self) -> bool:
+        """Recovered, no rebalance under way, sources being read."""
+        app = self.app
+        tables = app.tables
+        gate = app.gate
+        return bool(
+            gate is not None
+            and gate.is_open
+            and tables.actives_ready
+            and not app.rebalancing
+            and not tables.recovery.in_recovery  # type: ignore[attr-defined]
+        )
+
+    def progress(self) -> tuple[object, Waiting | None]:
+        """For the watchdog. Before there is a consumer, what is waited for is the first rebalance."""
+        return self.app.gate.progress() if self.app.gate is not None else (None, "rebalance")
+
+
+def faust_app(settings: WorkerSettings) -> BatchApp:
+    """The bare app: no topics, agents or tables yet."""
+    app = BatchApp(
+        # Group, leader topic and store folder follow the id, so the generation is in it; `version` stays 1.
+        settings.names.group("worker"),
+        broker=[f"kafka://{address.strip()}" for address in settings.kafka_bootstrap.split(",")],
+        datadir=settings.folder / f"g{settings.generation}",
+        store="rocksdb://",
+        autodiscover=False,
+        # A stock supervisor would go on with the next event and commit over the one that failed.
+        agent_supervisor=mode.CrashingSupervisor,
+        topic_allow_declare=False,  # `callgrant topics create` makes them; Faust's declaring races
+        topic_partitions=settings.partitions,
+        table_standby_replicas=0,  # rebuilding is fast, standbys are untested
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=1.0,  # a leaving member stops its partitions for at most this and a bit
+        broker_commit_interval=1.0,
+        broker_request_timeout=90.0,  # one time-out ends Faust's recovery for good
+        broker_rebalance_timeout=60.0,
+        broker_max_poll_interval=3600.0,  # idle members must not rejoin
+        # A record of the largest size must pass producer and consumer; their own default is 1 MB.
+        producer_max_request_size=MAX_RECORD_BYTES,
+        consumer_max_fetch_size=FETCH_BYTES,
+        producer_acks=-1,
+        producer_linger=0.0,  # batches are made by hand, waiting for more would only cost time
+        producer_max_batch_size=HAND_MADE_BATCH_BYTES,
+        producer_compression_type="zstd",
+        producer_request_timeout=60.0,  # the client's batch expiry; 20 minutes by default
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=64,  # counts batches of up to 1,000 records; the default is 4,096
+        web_enabled=False,
+        web_tables_enabled=False,  # it would show rows to anyone
+        web_router_enabled=False,
+        # Unique and stable: the assignor tells workers apart by it. Nothing listens there for Faust.
+        canonical_url=f"http://{settings.bind}:{settings.port}",
+        worker_redirect_stdouts=False,
+    )
+    app.transport = BatchTransport(app.conf.broker_consumer, app)
+    app.sensors.add(ExitOnSendError())
+    return app
+
+
+def build(settings: WorkerSettings, measures: Measures) -> Worker:
+    """The whole worker."""
+    names = settings.names
+    app = faust_app(settings)
+    started = Started(app)
+    outbox = Outbox(names)
+    table = batch_table(
+        app, changelog=names.of("permission.state"), partitions=settings.partitions, policy=settings.policy
+    )
+    translate = Translate(started, outbox, measures, settings.partitions)
+    fold = Fold(
+        started,
+        table,
+        outbox,
+        measures,
+        names=names,
+        policy=settings.policy,
+        partitions=settings.partitions,
+    )
+    # Named: two agents made by `lanes` without a name would share one, and the second replace the first in silence.
+    # Concurrency stays 1: the lanes are the parallelism.
+    app.agent(batched_topic(app, *map(names.of, SOURCES)), name="translate")(lanes(translate.work))
+    app.agent(batched_topic(app, *map(names.of, FOLDED)), name="fold")(lanes(fold.work))
+    install_ticks(app, started.running_sender, outbox, settings.partitions, settings.tick_every_s)
+    return Worker(app, table, measures)

@@ -1,0 +1,135 @@
+"""How a worker dies: at once, with a code, before it could commit what it has not done.
+
+Owns the exit codes, the sensor that makes a failed delivery fatal and the watchdog. Refuses `app.crash()`, which
+commits while it stops, and `sys.exit()`, which hangs inside an agent. A supervisor restarts on every code but 0.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final, Literal, NoReturn, Protocol
+
+from aiokafka.errors import KafkaError
+from faust.sensors import Sensor
+
+log = logging.getLogger(__name__)
+
+WATCH_EVERY_S: Final = 1.0
+
+
+class Code(IntEnum):
+    """Why a worker ended."""
+
+    STOPPED = 0
+    CRASHED = 1  # Faust's own: a service raised
+    PORT_TAKEN = 65
+    TOPICS_UNFIT = 66
+    BROKER_UNREACHABLE = 69
+    SEND_FAILED = 70
+    LANE_FAILED = 71  # fold, send or store raised
+    FOLDER_HELD = 73
+    STORE_AHEAD = 74
+    STALLED = 75
+    HOLE = 76
+    EXPELLED = 77
+    MOSTLY_BAD = 78
+
+
+def die(code: Code, message: str, *details: object) -> NoReturn:
+    """Say why and end the process now. `details` name topics, partitions, offsets, counts: never content."""
+    log.critical(message, *details)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def told(fault: BaseException) -> str:
+    """An exception without its text, which may quote content (a KeyError quotes a key); a broker's error names none."""
+    if isinstance(fault, KafkaError):
+        return f"{type(fault).__name__}: {fault}"
+    frames = traceback.extract_tb(fault.__traceback__)[-3:]
+    places = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{type(fault).__name__} at {places}"
+
+
+class ExitOnSendError(Sensor):
+    """Faust only logs a failed delivery, and would commit past it."""
+
+    def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:  # noqa: ARG002 - Faust's signature
+        """Called by Faust's own producer path; our batches are awaited where they are sent."""
+        die(Code.SEND_FAILED, "a delivery failed: %s", told(exc))
+
+
+Waiting = Literal["rebalance", "stall"]
+
+
+class Watched(Protocol):
+    """What the watchdog reads; another thread writes it meanwhile."""
+
+    def progress(self) -> tuple[object, Waiting | None]:
+        """Something that changes with any progress, and why there should be some (None: idle is fine)."""
+
+
+class Watchdog(threading.Thread):
+    """Ends a worker that no longer gets anywhere. A thread, so that it sees a blocked event loop too.
+
+    One time-out ends Faust's recovery for good, without a crash or an error line; the way out is a restart from the
+    committed offsets. `stall_s` must exceed the producer's request timeout.
+    """
+
+    def __init__(
+        self,
+        watched: Watched,
+        call_in_loop: Callable[[Callable[[], None]], object],
+        *,
+        stall_s: float = 90.0,
+        rebalance_s: float = 180.0,
+        loop_lag_s: float = 30.0,
+    ) -> None:
+        super().__init__(daemon=True, name="watchdog")
+        self._watched = watched
+        self._call_in_loop = call_in_loop
+        self._patience_s: dict[Waiting, float] = {"stall": stall_s, "rebalance": rebalance_s}
+        self._loop_lag_s = loop_lag_s
+        self.beat_at = time.monotonic()
+
+    def loop_lag_s(self) -> float:
+        """Since the event loop last ran something for us."""
+        return time.monotonic() - self.beat_at
+
+    def _beat(self) -> None:
+        self.beat_at = time.monotonic()
+
+    def run(self) -> None:
+        """Look once a second, for ever."""
+        mark: object = None
+        since = time.monotonic()
+        while True:
+            time.sleep(WATCH_EVERY_S)
+            now = time.monotonic()
+            try:
+                self._call_in_loop(self._beat)
+            except RuntimeError:
+                return  # the loop is closed: the process is ending by itself
+            mark, since = self.look(now, mark, since)
+
+    def look(self, now: float, mark: object, since: float) -> tuple[object, float]:
+        """One look: the new mark and since when it stands. Ends the process when patience is over."""
+        new: object = None
+        why: Waiting | None = "rebalance"  # not started yet, or a dict changed under us
+        try:
+            new, why = self._watched.progress()
+        except (AttributeError, RuntimeError):
+            log.debug("the watchdog could not look this time")
+        if new != mark or why is None:
+            mark, since = new, now
+        if now - self.beat_at > self._loop_lag_s:
+            die(Code.STALLED, "the event loop was blocked for %.0f s", now - self.beat_at)
+        if why is not None and now - since > self._patience_s[why]:
+            die(Code.STALLED, "no progress for %.0f s (%s)", now - since, why)
+        return mark, since

@@ -1,0 +1,200 @@
+"""The fold of one batch: records and stored rows in, all that is to be written out. No await, clock or framework.
+
+Owns which rows a batch touches, what goes to `permission.changes` and `permission.records`, and what is parked. Each
+state row is decoded once and encoded once a batch; every step in between tells its own changes and record. Refuses to
+raise on content.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from schemas.changes import encode_change
+from schemas.codec import Unreadable, decode_fact
+from schemas.envelope import cloud_event
+from schemas.events import Fact
+from schemas.ids import Pair, derived_id, parse_pair, partition_of
+from schemas.policy import NumberEntry, Policy
+from schemas.records import encode_record
+from schemas.state import PairState, decode_state, encode_state
+from streams.permission.step import Step, deadline_of, pass_time, step
+from streams.worker.deadlines import Deadline, index_key
+from streams.worker.parking import parked
+from streams.worker.rows import Arrival, Row, state_headers
+
+Get = Callable[[bytes], bytes | None]
+"""The stored row of a key."""
+
+_UNKNOWN_NUMBER: Final = NumberEntry()
+
+
+@dataclass(slots=True)
+class Folded:
+    """What one batch comes to. `flags`: per record, whether it gave nothing but a dead letter."""
+
+    rows: dict[bytes, Row] = field(default_factory=dict)
+    index: dict[bytes, bytes | None] = field(default_factory=dict)
+    changes: list[Row] = field(default_factory=list)
+    records: list[Row] = field(default_factory=list)
+    parked: list[Row] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    change_types: Counter[str] = field(default_factory=Counter)
+    flags: list[bool] = field(default_factory=list)
+    new: int = 0
+    repeated: int = 0
+    latest_at: int = 0
+    """The latest `occurred_at` folded: up to there a tick counts while the partition lags."""
+
+    def park(self, arrival: Arrival, why: Unreadable) -> None:
+        """Put one record aside."""
+        self.parked.append(parked(arrival, why))
+        self.reasons[why.reason] += 1
+
+
+class _Rows:
+    """The states a batch touches, each loaded once."""
+
+    def __init__(self, get: Get, policy: Policy, folded: Folded) -> None:
+        self._get, self._policy, self._folded = get, policy, folded
+        self._states: dict[bytes, PairState] = {}
+        self._deadlines: dict[bytes, int | None] = {}  # of the rows that changed
+
+    def load(self, key: bytes, pair: Pair) -> PairState:
+        state = self._states.get(key)
+        if state is None:
+            value = self._get(key)
+            state = decode_state(value) if value is not None else PairState(phone_number_id=pair[0], user=pair[1])
+            self._states[key] = state
+        return state
+
+    def number(self, pair: Pair) -> NumberEntry:
+        return self._policy.numbers.get(pair[0], _UNKNOWN_NUMBER)
+
+    def took(self, key: bytes, pair: Pair, done: Step) -> None:
+        """Remember a step's state and write down what it tells."""
+        self._states[key] = done.state
+        self._deadlines[key] = done.deadline
+        for change in done.changes:
+            self._folded.changes.append(_change_row(key, change))
+            self._folded.change_types[change["type"]] += 1
+        if done.record is not None:
+            self._folded.records.append(_record_row(key, pair, done.state, done.record))
+
+    def finish(self) -> None:
+        """Encode each touched row once and note its deadline."""
+        for key, at in self._deadlines.items():
+            state = self._states[key]
+            self._folded.rows[key] = Row(key, encode_state(state), state_headers(state, at))
+            if at is not None:
+                self._folded.index[index_key(Deadline(at, key))] = b""
+
+
+def fold_facts(arrivals: Sequence[Arrival], get: Get, policy: Policy, partitions: int) -> Folded:
+    """Fold a batch of `permission.events`."""
+    folded = Folded()
+    rows = _Rows(get, policy, folded)
+    for arrival in arrivals:
+        fact = _fact_of(arrival, partitions)
+        if isinstance(fact, Unreadable):
+            folded.park(arrival, fact)
+            folded.flags.append(True)
+            continue
+        key, pair = arrival.key or b"", Pair(fact.phone_number_id, fact.user)
+        state = rows.load(key, pair)
+        try:
+            done = step(state, fact, policy, rows.number(pair))
+        except Exception as fault:  # noqa: BLE001 - step is total; should it not be, one fact must not stop its partition
+            folded.park(arrival, Unreadable(reason="fold_failed", path="$", detail=type(fault).__name__))
+            folded.flags.append(True)
+            continue
+        folded.flags.append(False)
+        folded.latest_at = max(folded.latest_at, fact.occurred_at)
+        if done.repeated:
+            folded.repeated += 1
+            continue
+        folded.new += 1
+        rows.took(key, pair, done)
+    rows.finish()
+    return folded
+
+
+def fold_deadlines(due: Sequence[Deadline], until: int, get: Get, policy: Policy) -> Folded:
+    """Announce the grants among `due` that ran out by `until`. A stale index row is dropped, or moved to its time."""
+    folded = Folded()
+    rows = _Rows(get, policy, folded)
+    for deadline in due:
+        folded.index[index_key(deadline)] = None
+    for key in dict.fromkeys(deadline.key for deadline in due):
+        pair = parse_pair(key)
+        if pair is None or get(key) is None:
+            continue
+        state = rows.load(key, pair)
+        done = pass_time(state, until, policy, rows.number(pair))
+        if done.state is not state:
+            rows.took(key, pair, done)
+        elif (later := deadline_of(state, policy)) is not None:
+            folded.index[index_key(Deadline(later, key))] = b""
+    rows.finish()
+    return folded
+
+
+def newest_tick(arrivals: Sequence[Arrival], folded: Folded) -> int | None:
+    """The latest instant of a batch of `permission.ticks`; older ones say nothing more. Unreadable ones are parked."""
+    newest: int | None = None
+    for arrival in arrivals:
+        at = _tick_at(arrival.value)
+        if at is None:
+            why = Unreadable(reason="unreadable_tick", path="$.at", detail="a tick is an object with epoch seconds")
+            folded.park(arrival, why)
+        else:
+            newest = at if newest is None else max(newest, at)
+        folded.flags.append(at is None)
+    return newest
+
+
+def refuse_commands(arrivals: Sequence[Arrival]) -> Folded:
+    """Park a batch of `permission.commands`: nobody writes them yet, and one that comes must not be lost in silence."""
+    folded = Folded()
+    for arrival in arrivals:
+        why = Unreadable(reason="commands_not_supported", path="$", detail="this worker decides no commands")
+        folded.park(arrival, why)
+    return folded
+
+
+def _fact_of(arrival: Arrival, partitions: int) -> Fact | Unreadable:
+    if arrival.value is None:
+        return Unreadable(reason="no_value", path="$", detail="a fact is never a tombstone")
+    fact = decode_fact(arrival.value)
+    if isinstance(fact, Unreadable):
+        return fact
+    key = arrival.key
+    if key is None or key != f"{fact.phone_number_id}/{fact.user}".encode():
+        return Unreadable(reason="key_mismatch", path="$", detail="the key is not the pair of the fact")
+    if partition_of(key, partitions) != arrival.partition:
+        detail = "the key belongs to another partition; was the topic given more partitions?"
+        return Unreadable(reason="wrong_partition", path="$", detail=detail)
+    return fact
+
+
+def _tick_at(value: bytes | None) -> int | None:
+    try:
+        tick = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    at = tick.get("at") if isinstance(tick, dict) else None
+    return at if isinstance(at, int) and not isinstance(at, bool) else None
+
+
+def _change_row(key: bytes, change: dict[str, Any]) -> Row:
+    kind = change["type"].replace("permission_", "permission.")
+    at = change["occurred_at"]
+    return Row(key, encode_change(change), cloud_event(id=change["change_id"], kind=kind, source="worker", at=at))
+
+
+def _record_row(key: bytes, pair: Pair, state: PairState, record: dict[str, Any]) -> Row:
+    event_id = derived_id("record", pair.text, state.version)
+    headers = cloud_event(id=event_id, kind="permission.record", source="worker", at=state.judged_at)
+    return Row(key, encode_record(record), headers)

@@ -1,0 +1,67 @@
+"""The worker's metrics as prometheus objects, made from the registry in `schemas.metrics`.
+
+Owns one registry per process object. Refuses names and labels of its own, and labels that hold content.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from schemas.metrics import WORKER, Metric
+
+_BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in WORKER}
+
+
+class Measures:
+    """What the worker counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._records = self._counter("callgrant_worker_records_total")
+        self._facts = self._counter("callgrant_worker_facts_total")
+        self._ignored = self._counter("callgrant_worker_ignored_total")
+        self._deadletters = self._counter("callgrant_worker_deadletters_total")
+        self._changes = self._counter("callgrant_worker_changes_total")
+        batch = _BY_NAME["callgrant_worker_batch_seconds"]
+        self._batch = Histogram(batch.name, batch.meaning, batch.labels, buckets=batch.buckets, registry=self.registry)
+        age = _BY_NAME["callgrant_worker_last_commit_age_seconds"]
+        self._worked_at = time.monotonic()
+        Gauge(age.name, age.meaning, registry=self.registry).set_function(lambda: time.monotonic() - self._worked_at)
+
+    def _counter(self, name: str) -> Counter:
+        metric = _BY_NAME[name]
+        return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
+
+    def batch(self, agent: str, records: int, began_at: float) -> None:
+        """One batch is done; `began_at` on the monotonic clock."""
+        self._worked_at = time.monotonic()
+        self._records.labels(agent).inc(records)
+        self._batch.labels(agent).observe(self._worked_at - began_at)
+
+    def facts(self, new: int, repeated: int) -> None:
+        """Facts folded."""
+        self._facts.labels("new").inc(new)
+        self._facts.labels("repeated").inc(repeated)
+
+    def ignored(self, kinds: Mapping[str, int]) -> None:
+        """Parts that carry nothing for us."""
+        _add(self._ignored, kinds)
+
+    def parked(self, reasons: Mapping[str, int]) -> None:
+        """Dead letters written."""
+        _add(self._deadletters, reasons)
+
+    def changes(self, types: Mapping[str, int]) -> None:
+        """Announcements sent."""
+        _add(self._changes, types)
+
+    def page(self) -> bytes:
+        """All of them in Prometheus' text form."""
+        return generate_latest(self.registry)
+
+
+def _add(counter: Counter, counts: Mapping[str, int]) -> None:
+    for label, count in counts.items():
+        counter.labels(label).inc(count)

@@ -1,0 +1,208 @@
+"""The batch table: the worker's copy of `permission.state`, one RocksDB a partition, written a batch at a time.
+
+Owns the order changelog, then local store, and what recovery believes. The store is never ahead of the changelog: a
+batch is sent and acknowledged, found to join what was there before, and only then written, together with its offset and
+the time index. Refuses item access of Faust's own (`table[key] = value`): nobody awaits its delivery.
+"""
+# ruff: noqa: SLF001 - this module is about the private parts of exactly pinned libraries
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import rocksdict
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.tables.table import Table
+from faust.types import TP
+
+from schemas.ids import parse_pair
+from schemas.policy import Policy
+from schemas.state import version_of
+from streams.worker.batches import BatchApp, batched_topic
+from streams.worker.clock import now_ms
+from streams.worker.deadlines import PREFIX, Deadline, due, index_key
+from streams.worker.exits import Code, die, told
+from streams.worker.outputs import queue
+from streams.worker.rows import Row, again, due_on, version_on
+
+log = logging.getLogger(__name__)
+
+CACHE_BYTES: Final = 64 << 20  # the store's own default is 2 GiB a partition
+BUFFER_BYTES: Final = 16 << 20
+
+Rows = Mapping[bytes, Row]
+Index = Mapping[bytes, bytes | None]
+"""Changes of the time index: row key to b"" (put) or None (delete)."""
+
+
+class BatchTable(Table[bytes, bytes]):
+    """`policy`: tells when the grant of a row runs out, for the time index."""
+
+    policy: Policy
+
+    @property
+    def _batch_app(self) -> BatchApp:
+        assert isinstance(self.app, BatchApp)  # noqa: S101 - narrows a type; batch_table takes nothing else
+        return self.app
+
+    def db(self, partition: int) -> Any:
+        """The partition's store. For the agent only: this opens what is not open."""
+        return self.data._db_for_partition(partition)  # type: ignore[attr-defined]
+
+    def get(self, partition: int, key: bytes) -> bytes | None:  # type: ignore[override]
+        """The stored row of a key."""
+        value: bytes | None = self.db(partition).get(key)
+        return value
+
+    def due(self, partition: int, until: int, limit: int) -> list[Deadline]:
+        """The earliest deadlines of the partition up to `until`."""
+        return due(self.db(partition).items(from_key=PREFIX), until, limit)
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Close the stores of lost partitions: the stock one drops its reference, and an idle local keeps the LOCK."""
+        for tp in revoked:
+            db = self.data._dbs.pop(tp.partition, None) if tp.topic == self.changelog_topic_name else None  # type: ignore[attr-defined]
+            if db is not None:
+                db.close()
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    async def commit(self, partition: int, rows: Rows, index: Index) -> None:
+        """Changelog acknowledged, then the local store with the offset and the index, in one write."""
+        if not rows and not index:
+            return
+        db = self.db(partition)
+        end: int | None = None
+        if rows:
+            end = await self._changelog(partition, rows, db)
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, row in rows.items():
+            _put(batch, key, row.value)
+        for key, mark in index.items():
+            _put(batch, key, mark)
+        if end is not None:
+            batch.put(self.data.offset_key, str(end).encode())  # type: ignore[attr-defined]
+        db.write(batch)
+
+    async def _changelog(self, partition: int, rows: Rows, db: Any) -> int:
+        """Write the rows and return the last offset. Anybody else's rows found in between are overwritten with ours."""
+        gate = self._batch_app.gate
+        assert gate is not None  # noqa: S101 - agents run behind the gate
+        await gate.lease()
+        first, end = await self._append(partition, rows.values())
+        stored = db.get(self.data.offset_key)  # type: ignore[attr-defined]
+        want = int(stored) + 1 if stored else None
+        while want is not None and first != want:
+            await gate.lease()  # a zombie dies here, before its store is touched
+            keys = await self._keys_between(partition, want, end)
+            place = f"{self.changelog_topic_name}-{partition}"
+            log.error("%s: somebody else wrote in %d..%d; %d keys are written again", place, want, end, len(keys))
+            if not keys:
+                break
+            want = end + 1
+            first, end = await self._append(partition, [self._ours(key, rows, db) for key in keys])
+        return end
+
+    def _ours(self, key: bytes, rows: Rows, db: Any) -> Row:
+        return rows[key] if key in rows else again(key, db.get(key), self.policy)
+
+    async def _append(self, partition: int, rows: Iterable[Row]) -> tuple[int, int]:
+        """First and last offset of the rows, all acknowledged; first -1: somebody wrote between our batches."""
+        sender = self.app.producer._producer  # type: ignore[attr-defined]
+        # The wall clock of this moment: the broker refuses state rows stamped before the session could have ended.
+        sent = await queue(sender, self.changelog_topic_name, partition, rows, now_ms())
+        first: int | None = None
+        following = 0
+        for acknowledged, records in sent:
+            base: int = (await acknowledged).offset
+            if first is None:
+                first = base
+            elif base != following:
+                first = -1
+            following = base + records
+        assert first is not None  # noqa: S101 - never called without rows
+        return first, following - 1
+
+    async def _keys_between(self, partition: int, start: int, end: int) -> set[bytes]:
+        brokers = [f"{url.host}:{url.port}" for url in self.app.conf.broker]
+        consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            tp = TopicPartition(self.changelog_topic_name, partition)
+            keys: set[bytes] = set()
+            consumer.assign([tp])
+            consumer.seek(tp, start)
+            while await consumer.position(tp) <= end:
+                got = (await consumer.getmany(tp, timeout_ms=500)).get(tp, ())
+                keys.update(record.key for record in got if record.offset <= end)
+            return keys
+        finally:
+            await consumer.stop()
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Recovery, by whole batches. Ends the process on any fault: Faust would log it and leave the rows out."""
+        try:
+            for event in batch:
+                self._recover(event.message)
+        except Exception as fault:  # noqa: BLE001 - see above
+            die(Code.LANE_FAILED, "%s could not be recovered: %s", self.changelog_topic_name, told(fault))
+
+    def _recover(self, message: Any) -> None:
+        db = self.db(message.partition)
+        latest: dict[bytes, Any] = {}
+        versions: dict[bytes, int] = {}
+        for record in message.value:
+            key = record.key
+            if record.value is None:  # always applies: its writer knew of nothing worth keeping
+                latest[key], versions[key] = record, -1
+                continue
+            known = versions.get(key)
+            if known is None:
+                stored = db.get(key)
+                known = versions[key] = -1 if stored is None else version_of(stored)
+            version = version_on(record)
+            if version < 0 or parse_pair(key) is None:
+                log.error("%s: offset %d is no state row and is left out", message.tp, record.offset)
+            elif version >= known:
+                latest[key], versions[key] = record, version
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, record in latest.items():
+            _put(batch, key, record.value)
+            at = due_on(record, self.policy)
+            if at is not None:
+                batch.put(index_key(Deadline(at, key)), b"")
+        batch.put(self.data.offset_key, str(message.offset).encode())  # type: ignore[attr-defined]
+        db.write(batch)
+
+
+def _put(batch: Any, key: bytes, value: bytes | None) -> None:
+    if value is None:
+        batch.delete(key)
+    else:
+        batch.put(key, value)
+
+
+def batch_table(
+    app: BatchApp,
+    *,
+    changelog: str,
+    partitions: int,
+    policy: Policy,
+) -> BatchTable:
+    """The table whose changelog is the topic named `changelog`, instead of the name Faust would derive."""
+    table = BatchTable(
+        app,
+        name="pairs",
+        partitions=partitions,
+        key_type=bytes,
+        value_type=bytes,
+        options={"block_cache_size": CACHE_BYTES, "write_buffer_size": BUFFER_BYTES},
+        recovery_buffer_size=8,  # counts batches of up to 1,000 rows
+    )
+    table.policy = policy
+    table.changelog_topic = batched_topic(
+        app, changelog, partitions=partitions, acks=False, internal=True, allow_empty=True, compacting=True
+    )
+    app.tables.add(table)
+    return table

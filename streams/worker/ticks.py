@@ -1,0 +1,56 @@
+"""Ticks: how time reaches a quiet partition. The leader writes one to each partition of `permission.ticks`.
+
+Owns up to which instant a tick counts. Timers announce, they never decide (design 6): a late or doubled tick, or two
+leaders at once, change no answer and announce under the same ids.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from schemas.envelope import cloud_event
+from schemas.ids import derived_id
+from streams.worker.batches import BatchApp
+from streams.worker.clock import now_s
+from streams.worker.exits import told
+from streams.worker.outputs import Outbox, Sender
+from streams.worker.rows import Row
+
+log = logging.getLogger(__name__)
+
+DUE_AT_ONCE: Final = 2_000
+"""Deadlines announced in one go; more wait for the next write of the same tick."""
+
+
+def counts_to(tick_at: int, *, behind: bool, folded_to: int) -> int:
+    """The instant up to which a tick counts: while facts wait unread, only up to the event time already folded.
+
+    Else a backlog would expire grants whose renewal stands in it.
+    """
+    return min(tick_at, folded_to) if behind else tick_at
+
+
+def tick_row(partition: int, at: int) -> Row:
+    """One tick."""
+    headers = cloud_event(id=derived_id("tick", partition, at), kind="tick", source="worker", at=at)
+    return Row(str(partition).encode(), orjson.dumps({"at": at}), headers)
+
+
+def install_ticks(
+    app: BatchApp, sender: Callable[[], Sender | None], outbox: Outbox, partitions: int, every_s: float
+) -> None:
+    """Make the leader write ticks. Whatever goes wrong is logged and tried again: a raise would end the worker."""
+
+    @app.timer(every_s, on_leader=True, name="ticks")
+    async def write_ticks() -> None:
+        producer = sender()
+        if producer is None:
+            return
+        at = now_s()
+        try:
+            rows = {("permission.ticks", each): [tick_row(each, at)] for each in range(partitions)}
+            await outbox.send(producer, rows)
+        except Exception as fault:  # noqa: BLE001 - see above
+            log.warning("ticks could not be written this time: %s", told(fault))

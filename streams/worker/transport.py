@@ -1,0 +1,347 @@
+"""The batch transport: a fetched batch of one partition goes through Faust as one event.
+
+Owns what is read when, what may be committed, and the lease. Groups, assignment, rebalance and recovery stay Faust's.
+Refuses to go on over anything it did not expect: a hole, a repeat or a dropped batch ends the process, because a
+restart from the committed offsets loses nothing and a guess might.
+
+Every override below leans on details of the pinned Faust and aiokafka; `tests/worker/test_pins.py` checks each of them.
+"""
+# ruff: noqa: SLF001 - this module is about the private parts of exactly pinned libraries
+
+import asyncio
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, cast
+
+from aiokafka.errors import ConsumerStoppedError
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode import Service
+
+from streams.worker.batches import BatchApp
+from streams.worker.exits import Code, Waiting, die
+
+log = logging.getLogger(__name__)
+
+BATCH_RECORDS: Final = 1_000
+FETCH_WAIT_MS: Final = 100
+LEASE_SHARE: Final = 0.9
+"""Of the session: a heartbeat this recent proves that the broker has not given our partitions away."""
+
+
+class FetchThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the broker."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # The driver hard-codes 1500: with one fetch a broker at a time, idle partitions would stall busy ones.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start, and from then on remember when the last good heartbeat was sent."""
+        await super().on_start()
+        self._remember_heartbeats()
+
+    def _remember_heartbeats(self) -> None:
+        coordinator = self._ensure_consumer()._coordinator
+        beat = coordinator._do_heartbeat
+
+        async def remembered() -> bool:
+            sent_at = time.monotonic()  # the broker counts from later than this
+            good = bool(await beat())
+            if good:
+                coordinator.last_ok_heartbeat = sent_at  # aiokafka keeps it in a local variable
+            return good
+
+        coordinator._do_heartbeat = remembered
+
+    def last_ok_heartbeat(self) -> float:
+        """When the last acknowledged heartbeat was sent, on the monotonic clock; 0 before the first."""
+        coordinator = self._consumer._coordinator if self._consumer is not None else None
+        return float(getattr(coordinator, "last_ok_heartbeat", 0.0))
+
+    async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
+        """What is there for `active`, of this generation only."""
+        records: Mapping[TP, list[Any]] = await self.call_thread(self._fetch, active, generation, timeout_s)
+        return records
+
+    async def _fetch(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
+        # The stock form sleeps through a reassignment and then pops records of the new one before Faust has sought its
+        # partitions. This one never suspends between the check and the pop. What was popped is never discarded within a
+        # generation: recovery would take what is missing for the end.
+        consumer = self._ensure_consumer()
+        fetcher, subscriptions = consumer._fetcher, consumer._subscription
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        with subscriptions.fetch_context():
+            for last in (False, True):
+                if (
+                    subscriptions.reassignment_in_progress
+                    or not self.consumer.flow_active
+                    or self.app.consumer_generation_id != generation
+                ):
+                    return {}
+                records: Mapping[TP, list[Any]] = await fetcher.fetched_records(active, timeout=0)  # does not suspend
+                if records or last:
+                    return records
+                waiter = fetcher._create_fetch_waiter()
+                await asyncio.wait([waiter], timeout=timeout_s)
+                if waiter.done():
+                    waiter.result()  # authorization errors
+                else:
+                    waiter.cancel()
+        return {}
+
+
+class BatchConsumer(driver.Consumer):
+    """Delivers batches, commits prefixes, and keeps the gate shut while a rebalance is under way."""
+
+    strict = True
+    """Source topics have no holes in their offsets; False for sources with transactions or compaction."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._open, self._revoking, self._assigned_at = False, True, 0.0
+        self._sent: dict[TP, deque[int]] = defaultdict(deque)  # last offsets of the batches delivered, in order
+        self._done: dict[TP, set[int]] = defaultdict(set)  # those of them that were acknowledged
+        self._next: dict[TP, int] = {}  # the first offset the next batch must have
+        self._ours = cast(BatchApp, self.app)
+        self._ours.gate = self
+
+    def _new_consumer_thread(self) -> FetchThread:
+        return FetchThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def _fetching(self) -> FetchThread:
+        return cast(FetchThread, self._thread)
+
+    @property
+    def _recovery(self) -> Recovery:
+        return cast(TableManager, self._ours.tables).recovery
+
+    # The gate -----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether sources are read: every rebalance so far is over, recovery included."""
+        return self._open
+
+    def open_after_rebalance(self) -> None:
+        """Open, if the rebalance that ended is the one of the present generation."""
+        recovered = self._recovery._generation_id
+        self._open = not self._revoking and recovered == self._ours.consumer_generation_id
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """From here to the end of the assignment nothing is read. Commit first: the base class forgets what is not."""
+        self._open, self._revoking = False, True
+        await self.commit()
+        await super().on_partitions_revoked(revoked)  # waits for batches in work, commits them
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """New books and a new lease. Recovery seeks, then resumes the changelogs."""
+        self._sent.clear()
+        self._done.clear()
+        self._next.clear()
+        await super().on_partitions_assigned(assigned, generation_id)  # pauses everything
+        self._assigned_at = time.monotonic()
+        self._revoking = False
+
+    async def lease(self) -> None:
+        """Return while the partitions are provably ours. To be awaited before every write.
+
+        A worker frozen past its session is expelled; awake again it must not write behind the new owner. While the
+        broker is merely away this waits, limited by the watchdog.
+        """
+        while True:
+            age_s = time.monotonic() - max(self._fetching.last_ok_heartbeat(), self._assigned_at)
+            if age_s < self.app.conf.broker_session_timeout * LEASE_SHARE:
+                return
+            if self._revoking:
+                die(Code.EXPELLED, "no heartbeat for %.1f s and expelled: the partitions have another owner", age_s)
+            await asyncio.sleep(0.05)
+
+    def _readable(self) -> set[TP]:
+        if self._revoking:
+            return set()
+        active: set[TP] = self._get_active_partitions()
+        return active if self._open else {tp for tp in active if self._is_changelog_tp(tp)}
+
+    # Delivery -----------------------------------------------------------------------------------------------------
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's signature
+        """The next batches, partitions in turn."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+        generation, active = self._ours.consumer_generation_id, self._readable()
+        if not active:
+            await self.sleep(0.02)  # the base class sleeps a whole second here
+            return
+        records = await self._fetching.fetch(active, generation, timeout)
+        plain, batches = self._cut(records)
+        while batches:
+            for tp in list(batches):
+                batch = batches[tp].popleft()
+                if not batches[tp]:
+                    del batches[tp]
+                if self._stale(tp, generation):
+                    return
+                if not self._is_changelog_tp(tp):
+                    await self._check_joined(tp, batch[0].offset)
+                    if self._stale(tp, generation):
+                        return
+                    self._next[tp] = batch[-1].offset + 1
+                    self._sent[tp].append(batch[-1].offset)
+                yield tp, _message(tp, batch, generation)
+        for tp, record in self.scheduler.iterate(plain):
+            if self._stale(tp, generation):
+                return
+            yield tp, self._to_message(tp, record)
+
+    def _cut(self, records: Mapping[TP, list[Any]]) -> tuple[dict[TP, list[Any]], dict[TP, deque[list[Any]]]]:
+        """Faust's own topics (leader) as they are, ours in batches."""
+        plain: dict[TP, list[Any]] = {}
+        batches: dict[TP, deque[list[Any]]] = {}
+        for tp, got in records.items():
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            if tp.topic in self._ours.batched_topics:
+                batches[tp] = deque(got[at : at + BATCH_RECORDS] for at in range(0, len(got), BATCH_RECORDS))
+            else:
+                plain[tp] = got
+        return plain, batches
+
+    def _stale(self, tp: TP, generation: int) -> bool:
+        """Whether a batch must not be delivered any more: positions are set anew after every assignment."""
+        return (
+            self._revoking
+            or not self.flow_active
+            or self.should_stop
+            or self._ours.consumer_generation_id != generation
+            or not (self._open or self._is_changelog_tp(tp))
+        )
+
+    async def _check_joined(self, tp: TP, first: int) -> None:
+        want = self._next.get(tp, self._committed_offset.get(tp))
+        if want is None or first == want:
+            return
+        earliest = (await self.earliest_offsets(tp)).get(tp) or 0
+        if first < want:
+            die(Code.HOLE, "%s: delivered twice in one assignment: %d after %d", tp, first, want)
+        elif want < earliest <= first:
+            log.error("%s: %d..%d were deleted by retention before they were read", tp, want, earliest - 1)
+        elif self.strict:
+            die(Code.HOLE, "%s: hole in delivery %d..%d", tp, want, first - 1)
+
+    # Commit -------------------------------------------------------------------------------------------------------
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic not in self._ours.batched_topics:  # a batch "jumps" by design: no gap tree
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def ack(self, message: Any) -> bool:
+        """Own books beside the base class's, which forgets acknowledgements at a revoke."""
+        if message.topic in self._ours.batched_topics:
+            self._done[message.tp].add(message.offset)
+        return super().ack(message)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Only a prefix of what was delivered may be committed."""
+        if tp.topic not in self._ours.batched_topics:
+            return super()._new_offset(tp)
+        done, sent, top = self._done[tp], self._sent[tp], None
+        while sent and sent[0] in done:
+            top = sent.popleft()
+        done.intersection_update(sent)
+        if done:
+            die(Code.HOLE, "%s: the batch up to %d was dropped, later ones were worked", tp, sent[0])
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return None if top is None else top + 1
+
+    # Asked by others ----------------------------------------------------------------------------------------------
+
+    def committed(self, tp: TP) -> int:
+        """The committed offset as far as this process knows; 0 when nothing was committed."""
+        return self._committed_offset.get(tp) or 0
+
+    def end_of(self, tp: TP) -> int | None:
+        """The end of the partition as of the last fetch; None before the first."""
+        end: int | None = self.highwater(tp)
+        return end
+
+    def progress(self) -> tuple[object, Waiting | None]:
+        """For the watchdog: something that changes with any progress, and why there should be some."""
+        recovery = self._recovery
+        if not self._open:
+            return (self._ours.consumer_generation_id, tuple(recovery.active_offsets.values())), "rebalance"
+        in_work = sum(map(len, list(self._sent.values())))
+        ahead = list(self._next.items())
+        lagging = any((self.highwater(tp) or 0) > offset for tp, offset in ahead)
+        return (in_work, ahead), "stall" if in_work or lagging else None
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: the stock check reads books that batches do not keep, and its alarms are false."""
+
+    @Service.task
+    async def _finish_recovery(self) -> None:
+        # Faust waits for the record before the highwater, which may not be readable (a transaction marker). The
+        # position beyond it, twice, with an empty queue, is the end.
+        seen: dict[TP, tuple[int, int | None, int | None]] = {}
+        while not self.should_stop:
+            await self.sleep(1.0)
+            tables, generation = cast(TableManager, self._ours.tables), self._ours.consumer_generation_id
+            recovery = tables.recovery
+            if not recovery.in_recovery or tables.changelog_queue.qsize():
+                seen.clear()
+                continue
+            for tp in [tp for tp, left in recovery.active_remaining().items() if left > 0]:
+                position = await self.position(tp)
+                mark = (generation, position, recovery.active_offsets.get(tp))
+                if (
+                    position is not None
+                    and position > recovery.active_highwaters[tp]
+                    and seen.get(tp) == mark
+                    and generation == self._ours.consumer_generation_id
+                ):
+                    last = recovery.active_highwaters[tp]
+                    log.warning("%s: %s..%s is not readable, recovery ends without it", tp, mark[2], last)
+                    recovery.active_offsets[tp] = last
+                seen[tp] = mark
+
+
+def _message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
+    last = batch[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        (last.timestamp or 0) / 1000.0,
+        last.timestamp_type,
+        None,
+        None,
+        cast(Any, batch),  # the whole point: the value of one message is many records
+        None,
+        0,
+        0,
+        tp,
+        generation_id=generation,
+    )
+
+
+class BatchProducer(driver.Producer):
+    """Idempotent, which Faust asks for in transactions only: a doubled retry would look like a foreign writer."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class BatchTransport(driver.Transport):
+    """The stock transport with our consumer and producer."""
+
+    Consumer = BatchConsumer
+    Producer = BatchProducer

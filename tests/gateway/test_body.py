@@ -1,0 +1,111 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from streams.gateway.body import BodyReader
+
+KIB = 1_024
+
+
+def reader(*, within_s: float = 5.0, large_at_once: int = 2) -> BodyReader:
+    return BodyReader(max_bytes=64 * KIB, within_s=within_s, large_bytes=8 * KIB, large_at_once=large_at_once)
+
+
+class Sender:
+    """Sends parts, and counts how many were taken. `then`: what comes when they are used up."""
+
+    def __init__(self, *parts: bytes, then: Callable[[], Awaitable[dict[str, Any]]] | None = None) -> None:
+        self._parts = list(parts)
+        self._then = then
+        self.taken = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        if self.taken < len(self._parts):
+            self.taken += 1
+            last = self.taken == len(self._parts) and self._then is None
+            return {"type": "http.request", "body": self._parts[self.taken - 1], "more_body": not last}
+        assert self._then is not None
+        return await self._then()
+
+
+async def nothing_more() -> dict[str, Any]:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("a silent sender never says anything")
+
+
+async def gone() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("parts", [[b""], [b"whole"], [b"", b"in ", b"parts"], [b"x" * 30 * KIB, b"y" * 34 * KIB]])
+async def test_a_body_within_the_limits_is_read_whole(parts: list[bytes]) -> None:
+    assert await reader().read(Sender(*parts)) == b"".join(parts)
+
+
+async def test_a_declared_length_over_the_limit_is_refused_before_a_byte_is_read() -> None:
+    sender = Sender(b"x")
+    assert await reader().read(sender, 64 * KIB + 1) == "too_large"
+    assert sender.taken == 0
+
+
+async def test_an_undeclared_body_is_refused_at_the_part_that_passes_the_limit() -> None:
+    sender = Sender(*[b"x" * 16 * KIB] * 1_000)
+    assert await reader().read(sender) == "too_large"
+    assert sender.taken == 5
+
+
+async def test_a_length_that_lies_does_not_help() -> None:
+    sender = Sender(*[b"x" * 16 * KIB] * 1_000)
+    assert await reader().read(sender, 10) == "too_large"
+    assert sender.taken == 5
+
+
+async def test_the_exact_limit_is_taken_and_one_byte_more_is_not() -> None:
+    assert await reader().read(Sender(b"x" * 64 * KIB)) == b"x" * 64 * KIB
+    assert await reader().read(Sender(b"x" * 64 * KIB, b"y")) == "too_large"
+    assert await reader().read(Sender(b"x" * (64 * KIB + 1))) == "too_large"
+
+
+@pytest.mark.parametrize("parts", [[], [b"a"], [b"x" * 9 * KIB]])
+async def test_a_body_that_stops_coming_is_given_up(parts: list[bytes]) -> None:
+    assert await reader(within_s=0.05).read(Sender(*parts, then=nothing_more)) == "slow"
+
+
+async def test_a_sender_that_leaves_gets_no_answer() -> None:
+    assert await reader().read(Sender(b"a", then=gone)) == "gone"
+
+
+async def test_only_so_many_large_bodies_are_read_at_once_and_small_ones_pass_them() -> None:
+    bodies = reader(large_at_once=1)
+    go_on = asyncio.Event()
+
+    async def the_rest() -> dict[str, Any]:
+        await go_on.wait()
+        return {"type": "http.request", "body": b"z", "more_body": False}
+
+    large = b"x" * 9 * KIB
+    first = asyncio.create_task(bodies.read(Sender(large, then=the_rest)))
+    await asyncio.sleep(0)
+    sender = Sender(large, b"y")
+    second = asyncio.create_task(bodies.read(sender))
+    await asyncio.sleep(0)
+    assert await bodies.read(Sender(b"small ", b"body")) == b"small body"
+    assert sender.taken == 1
+    go_on.set()
+    assert (await first, await second) == (large + b"z", large + b"y")
+
+
+async def test_a_large_body_without_a_place_in_time_is_told_to_come_again() -> None:
+    bodies = reader(within_s=0.1, large_at_once=0)
+    assert await bodies.read(Sender(b"x" * 9 * KIB, b"y")) == "busy"
+    assert await bodies.read(Sender(b"x", b"y"), 9 * KIB) == "busy"
+
+
+async def test_a_reader_that_is_cancelled_from_outside_stays_cancelled() -> None:
+    reading = asyncio.create_task(reader().read(Sender(then=nothing_more)))
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading

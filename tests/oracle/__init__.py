@@ -1,0 +1,13 @@
+"""The independent judge: the domain's rules once more, the slow and obvious way.
+
+Owns a second reading of `domain.md`: what a pair's facts mean at an instant, and which facts a delivery contains.
+Refuses to import the write side: it shares the fact types, the ids and the dated figures with it, and no line of a
+rule. Every question starts again from the full list of facts; nothing is carried from one to the next.
+
+- `facts.py`       facts with one id become one; the facts of an instant; replies in the order in which they count
+- `requests.py`    what became of each request, when its life ends
+- `grants.py`      the story of grants: each reply in turn
+- `judge.py`       the standing line of an instant
+- `rows.py`        the request and grant rows of an instant
+- `deliveries.py`  which facts a webhook of Meta, or an action, contains
+"""

@@ -1,0 +1,106 @@
+"""Facts with one id become one; the facts of an instant; the replies in the order in which they count.
+
+Merging and ordering do not depend on the order in which facts are handed in.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from schemas.events import Fact, MessageStatus, PermissionReplied
+
+Kind = Literal["accepted_temporary", "accepted_permanent", "declined"]
+IN_ONE_SECOND: tuple[Kind, ...] = ("accepted_temporary", "accepted_permanent", "declined")
+
+
+def distinct(facts: Iterable[Fact]) -> list[Fact]:
+    """One fact an id: the earliest times, every alias, and of what else a pair keeps the smaller JSON text."""
+    versions: dict[str, list[Fact]] = {}
+    for fact in facts:
+        versions.setdefault(fact.fact_id, []).append(fact)
+    return [_merged(same) for same in versions.values()]
+
+
+def _merged(same: list[Fact]) -> Fact:
+    return replace(
+        min(same, key=_text_of_the_rest),
+        occurred_at=min(fact.occurred_at for fact in same),
+        recorded_at=min(fact.recorded_at for fact in same),
+        aliases=tuple(sorted({alias for fact in same for alias in fact.aliases})),
+    )
+
+
+def _text_of_the_rest(fact: Fact) -> bytes:
+    """What is kept of a fact besides its times and aliases, as the JSON array that `schemas.state` says it is."""
+    if isinstance(fact, PermissionReplied):
+        rest: list[Any] = [fact.response == "accept", fact.is_permanent, fact.expires_at, fact.source, fact.context_id]
+    elif isinstance(fact, MessageStatus):
+        rest = [fact.error_code]
+    else:
+        template = fact.template and [fact.template.name, fact.template.language, fact.template.category]
+        rest = [fact.kind, template, fact.campaign, fact.origin, fact.reservation_id]
+    return json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def until(facts: Iterable[Fact], at: int) -> list[Fact]:
+    """What had happened at an instant."""
+    return [fact for fact in facts if fact.occurred_at <= at]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply read once: who spoke, what it says, what it answers."""
+
+    id: str
+    at: int
+    kind: Kind
+    expires_at: int | None
+    automatic: bool
+    source_told: bool
+    context: str | None
+
+    @property
+    def accepts(self) -> bool:
+        return self.kind != "declined"
+
+    @property
+    def about_a_call(self) -> bool:
+        return self.context is not None and self.context.startswith("wacid.")
+
+    @property
+    def request_id(self) -> str | None:
+        """The request it answers."""
+        return None if self.about_a_call else self.context
+
+
+def replies_of(facts: Iterable[Fact]) -> list[Reply]:
+    """Every reply, in the order in which they count: by time, in one second rejects last, then by id."""
+    found = [_reply(fact) for fact in facts if isinstance(fact, PermissionReplied)]
+    return sorted(found, key=rank)
+
+
+def rank(reply: Reply) -> tuple[int, int, str]:
+    """Where a reply stands among the others."""
+    return reply.at, IN_ONE_SECOND.index(reply.kind), reply.id
+
+
+def _reply(fact: PermissionReplied) -> Reply:
+    if fact.response == "reject":
+        kind: Kind = "declined"
+    else:
+        kind = "accepted_permanent" if fact.is_permanent else "accepted_temporary"
+    about_a_call = (fact.context_id or "").startswith("wacid.")
+    if fact.source is not None:
+        automatic = fact.source == "automatic"
+    else:  # an accept after a call of the user is WhatsApp's; a reject would need a run of unanswered calls
+        automatic = fact.response == "accept" and about_a_call
+    return Reply(
+        id=fact.message_id or fact.fact_id,
+        at=fact.occurred_at,
+        kind=kind,
+        expires_at=fact.expires_at if kind == "accepted_temporary" else None,
+        automatic=automatic,
+        source_told=fact.source is not None,
+        context=fact.context_id,
+    )

@@ -1,0 +1,142 @@
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError
+
+from streams.worker.exits import Code, ExitOnSendError, Waiting, Watchdog, told
+from streams.worker.lanes import lanes
+from tests.worker.conftest import Deaths
+
+
+class Watched:
+    """Progress as told."""
+
+    def __init__(self, mark: object, why: Waiting | None) -> None:
+        self.mark, self.why = mark, why
+
+    def progress(self) -> tuple[object, Waiting | None]:
+        return self.mark, self.why
+
+
+def watchdog(watched: Any) -> Watchdog:
+    return Watchdog(watched, lambda _: None, stall_s=5, rebalance_s=10, loop_lag_s=3)
+
+
+@pytest.mark.parametrize(("why", "patience_s"), [("stall", 5), ("rebalance", 10)])
+def test_no_progress_where_some_is_due_ends_the_worker(deaths: Deaths, why: Waiting, patience_s: int) -> None:
+    dog, now = watchdog(Watched("same", why)), time.monotonic()
+    dog.beat_at = now + patience_s
+    assert dog.look(now + patience_s, "same", now) == ("same", now)
+
+    with pytest.raises(deaths.died):
+        dog.look(now + patience_s + 0.1, "same", now)
+    assert deaths.codes == [Code.STALLED]
+
+
+def test_progress_and_idleness_begin_the_patience_anew() -> None:
+    now = time.monotonic()
+    moving, idle = watchdog(Watched("new", "stall")), watchdog(Watched("same", None))
+    moving.beat_at = idle.beat_at = now + 100
+
+    assert moving.look(now + 100, "old", now) == ("new", now + 100)
+    assert idle.look(now + 100, "same", now) == ("same", now + 100)
+
+
+def test_a_blocked_loop_ends_the_worker_however_idle_it_seems(deaths: Deaths) -> None:
+    dog = watchdog(Watched("same", None))
+    dog.beat_at = time.monotonic()
+
+    with pytest.raises(deaths.died):
+        dog.look(dog.beat_at + 3.1, None, dog.beat_at)
+    assert deaths.codes == [Code.STALLED]
+
+
+def test_a_recovery_that_never_begins_is_a_stall_too(deaths: Deaths) -> None:
+    dog, now = watchdog(SimpleNamespace()), time.monotonic()
+    dog.beat_at = now + 11
+
+    with pytest.raises(deaths.died):
+        dog.look(now + 10.1, None, now)
+
+
+def test_a_failed_delivery_of_fausts_own_ends_the_worker(deaths: Deaths) -> None:
+    with pytest.raises(deaths.died):
+        ExitOnSendError().on_send_error(None, KafkaTimeoutError(), None)
+    assert deaths.codes == [Code.SEND_FAILED]
+
+
+def test_an_exception_is_told_without_its_text() -> None:
+    try:
+        raise KeyError("447700900123")
+    except KeyError as fault:
+        text = told(fault)
+
+    assert "447700900123" not in text
+    assert "KeyError at test_exits.py:" in text
+
+
+class Stream:
+    """A stream of events, as an agent gets it."""
+
+    def __init__(self, *partitions: int) -> None:
+        self._partitions = partitions
+
+    def noack(self) -> "Stream":
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        for offset, partition in enumerate(self._partitions):
+            yield SimpleNamespace(message=SimpleNamespace(topic="t", partition=partition, offset=offset))
+
+
+async def test_partitions_are_worked_side_by_side_and_each_in_order() -> None:
+    order: list[tuple[int, int]] = []
+    held = asyncio.Event()
+
+    async def work(event: Any) -> None:
+        if event.message.partition == 0:
+            await held.wait()
+        order.append((event.message.partition, event.message.offset))
+
+    await lanes(work)(Stream(0, 1, 0, 1))
+    await asyncio.sleep(0.01)
+    assert order == [(1, 1), (1, 3)]
+    held.set()
+    await asyncio.sleep(0.01)
+    assert order[2:] == [(0, 0), (0, 2)]
+
+
+async def test_no_more_than_the_slots_are_in_work() -> None:
+    begun = 0
+    held = asyncio.Event()
+
+    async def work(event: Any) -> None:
+        nonlocal begun
+        begun += 1
+        await held.wait()
+
+    agent = asyncio.ensure_future(lanes(work, slots=2)(Stream(0, 1, 2)))
+    await asyncio.sleep(0.01)
+    assert (begun, agent.done()) == (2, False)
+    held.set()
+    await asyncio.wait_for(agent, 1)
+
+
+async def test_a_raising_lane_ends_the_worker_and_names_no_content(
+    deaths: Deaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(event: Any) -> None:
+        raise ValueError("447700900123")
+
+    await lanes(work)(Stream(3))
+    await asyncio.sleep(0.01)
+
+    assert deaths.codes == [Code.LANE_FAILED]
+    with caplog.at_level(logging.CRITICAL):
+        assert "t-3 up to 0" in caplog.text
+        assert "447700900123" not in caplog.text

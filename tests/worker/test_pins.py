@@ -1,0 +1,262 @@
+"""What this room leans on inside Faust, aiokafka and rocksdict. Another version must fail here, before it loses data.
+
+Some of it is looked up in their source text: what matters there is the order of statements that no call can show.
+"""
+
+import asyncio
+import importlib.metadata
+import inspect
+import logging
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import rocksdict
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.producer.message_accumulator import BatchBuilder
+from faust import topics
+from faust.app.base import App
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.sensors import Sensor
+from faust.stores.rocksdb import RocksDBOptions, Store
+from faust.tables.base import Collection
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport.consumer import Consumer
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode.utils.queues import FlowControlEvent, FlowControlQueue
+
+from streams.worker.app import build, faust_app
+from streams.worker.batches import batched_topic
+from streams.worker.measures import Measures
+from streams.worker.settings import WorkerSettings
+from streams.worker.transport import FETCH_WAIT_MS, BatchConsumer, FetchThread
+
+
+def source(of: Any) -> str:
+    return inspect.getsource(of)
+
+
+def in_order(text: str, *parts: str) -> bool:
+    at = -1
+    for part in parts:
+        at = text.find(part, at + 1)
+        if at < 0:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("package", "version"),
+    [("faust-streaming", "0.15.3"), ("mode-streaming", "0.7.1"), ("aiokafka", "0.14.0"), ("rocksdict", "0.3.29")],
+)
+def test_the_versions_are_the_ones_the_overrides_were_made_for(package: str, version: str) -> None:
+    assert importlib.metadata.version(package) == version, "go through every test in this file before changing a pin"
+
+
+def test_after_recovery_faust_seeks_then_clears_queues_then_ends_the_rebalance_through_the_instance() -> None:
+    steps = ("consumer.perform_seek()", "self.app.flow_control.resume()", "self.app.on_rebalance_end()")
+
+    assert in_order(source(Recovery.on_recovery_completed), *steps)
+    assert in_order(source(Recovery._resume_streams), "perform_seek()", "flow_control.resume()", "on_rebalance_end()")
+
+
+def test_resuming_the_flow_clears_queues() -> None:
+    control = FlowControlEvent()
+    queue: Any = FlowControlQueue(flow_control=control, clear_on_resume=True)
+    queue.put_nowait(1)
+    control.resume()
+    assert queue.empty()
+    assert "clear_on_resume" in source(App.FlowControlQueue)
+
+
+def test_recovery_keeps_the_books_we_read(settings: WorkerSettings) -> None:
+    recovery = Recovery(faust_app(settings), cast(Any, SimpleNamespace()))
+    log = TP("log", 0)
+    recovery.active_offsets[log], recovery.active_highwaters[log] = 3, 7
+
+    assert recovery._generation_id == 0
+    assert recovery.in_recovery is False
+    assert recovery.active_remaining() == Counter({log: 4})
+    assert "except Exception as ex:" in source(Recovery._slurp_changelogs.fun), "it swallows; so apply must not raise"
+    assert isinstance(cast(Any, TableManager).recovery, property)
+
+
+def test_the_base_consumer_keeps_the_books_we_override() -> None:
+    made = source(Consumer.__init__)
+    for name in ("_acked = ", "_acked_index = ", "_committed_offset = ", "scheduler = "):
+        assert f"self.{name}" in made
+    for name in ("_get_active_partitions", "_is_changelog_tp", "_new_offset", "_add_gap", "getmany", "ack", "commit"):
+        assert callable(getattr(Consumer, name))
+    assert callable(driver.Consumer._to_message)
+    assert in_order(source(Consumer.on_partitions_revoked), "self._acked.pop(tp", "self._on_partitions_revoked")
+    assert "offset = self._new_offset(tp)" in source(Consumer._filter_committable_offsets)
+    assert "await self.app.producer.flush()" in source(Consumer._commit_offsets)
+
+
+def test_our_overrides_still_override_something() -> None:
+    for ours, base in ((BatchConsumer, driver.Consumer), (FetchThread, driver.AIOKafkaConsumerThread)):
+        for name in ("_new_consumer_thread", "on_partitions_revoked", "on_partitions_assigned", "getmany", "ack"):
+            if name in vars(ours):
+                assert hasattr(base, name)
+    assert hasattr(driver.AIOKafkaConsumerThread, "_create_worker_consumer")
+    assert hasattr(driver.Producer, "_settings_extra")
+    assert driver.Transport.Consumer is driver.Consumer
+    assert "self.Consumer(" in source(driver.Transport.create_consumer)
+    assert "self.Producer(" in source(driver.Transport.create_producer)
+    tasks = [task.fun.__name__ for task in BatchConsumer.__new__(BatchConsumer)._get_tasks()]
+    assert "_finish_recovery" in tasks
+    assert "_commit_handler" in tasks
+
+
+def test_the_driver_hard_codes_the_fetch_wait_and_we_mend_it_where_the_fetcher_looks() -> None:
+    assert "fetch_max_wait_ms=1500" in source(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(AIOKafkaConsumer.start)
+
+
+async def test_the_fetch_wait_reaches_the_consumer(settings: WorkerSettings) -> None:
+    app = faust_app(settings)
+    app.loop = asyncio.get_running_loop()
+    consumer = cast(BatchConsumer, app.consumer)
+    made = consumer._fetching._create_worker_consumer(app.transport)
+    consumer._thread.thread_loop.close()
+
+    made._closed = True  # never started
+    assert made._fetch_max_wait_ms == FETCH_WAIT_MS
+    assert isinstance(made, AIOKafkaConsumer)
+
+
+async def test_popping_records_without_a_timeout_does_not_suspend() -> None:
+    fetcher = Fetcher.__new__(Fetcher)
+    fetcher._subscriptions = SimpleNamespace(reassignment_in_progress=False)
+    fetcher._records = {}
+    fetcher._closed = True  # its own clean-up then has nothing to do
+    popping = fetcher.fetched_records(set(), timeout=0)
+
+    with pytest.raises(StopIteration) as done:
+        popping.send(None)  # a coroutine that ends at its first step never suspended
+    assert done.value.value == {}
+
+
+def test_the_fetchers_private_parts_are_where_we_reach_for_them() -> None:
+    assert callable(Fetcher._create_fetch_waiter)
+    assert hasattr(SubscriptionState, "fetch_context")
+    assert isinstance(SubscriptionState.reassignment_in_progress, property)
+    started = source(AIOKafkaConsumer.start)
+    assert in_order(started, "self._fetcher = Fetcher(", "self._coordinator = GroupCoordinator(")
+    assert "self._subscription" in source(AIOKafkaConsumer)
+
+
+def test_a_heartbeat_answers_truth_and_is_looked_up_on_the_instance() -> None:
+    text = source(GroupCoordinator._do_heartbeat)
+
+    assert "return True" in text
+    assert "return False" in text
+    assert "success = await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
+
+
+async def test_an_override_of_rebalance_end_and_the_gate_are_of_one_app(settings: WorkerSettings) -> None:
+    app = faust_app(settings)
+    app.loop = asyncio.get_running_loop()
+    consumer = app.consumer
+    cast(Any, consumer)._thread.thread_loop.close()
+
+    assert app.gate is consumer
+    assert app.conf.id == settings.names.group("worker")
+    assert isinstance(app.transport, driver.Transport)
+
+
+def test_the_store_is_what_we_take_it_for(tmp_path: Path) -> None:
+    assert Store.offset_key == b"__faust\0offset__"
+    assert "self._dbs[partition]" in source(Store._db_for_partition)
+    assert "raw_mode=True" in source(RocksDBOptions.as_options)
+    path = str(tmp_path / "store")
+    first = rocksdict.Rdict(path, rocksdict.Options(raw_mode=True))
+    with pytest.raises(Exception, match=r"(?i)lock"):
+        rocksdict.Rdict(path, rocksdict.Options(raw_mode=True))
+    first[b"k"] = b"v"
+    first.close()
+    second = rocksdict.Rdict(path, rocksdict.Options(raw_mode=True))
+    assert second[b"k"] == b"v"
+    second.close()
+
+
+def test_a_write_batch_is_whole(tmp_path: Path) -> None:
+    store = rocksdict.Rdict(str(tmp_path / "store"), rocksdict.Options(raw_mode=True))
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    batch.put(b"a", b"1")
+    batch.delete(b"b")
+    store.write(batch)
+    assert (store.get(b"a"), store.get(b"b")) == (b"1", None)
+    store.close()
+
+
+def test_the_table_takes_our_changelogs_name(settings: WorkerSettings) -> None:
+    worker = build(settings, Measures())
+
+    assert worker.table.changelog_topic_name == settings.names.of("permission.state")
+    assert settings.names.of("permission.state") in worker.app.batched_topics
+    assert worker.table.recovery_buffer_size == 8
+    assert "self.changelog_topic.get_topic_name()" in source(Collection.changelog_topic_name.fget)  # type: ignore[attr-defined]
+
+
+def test_both_agents_stand_under_their_own_names(settings: WorkerSettings) -> None:
+    worker = build(settings, Measures())
+
+    assert sorted(name.rpartition(".")[2] for name in worker.app.agents) == ["fold", "translate"]
+
+
+def test_topics_drop_the_bound_of_their_queue_so_the_apps_holds(settings: WorkerSettings) -> None:
+    app = faust_app(settings)
+    channel = batched_topic(app, "t.x", maxsize=5)
+
+    assert cast(Any, channel).maxsize != 5, "mended upstream: give batched_topic its own bound"
+    assert app.conf.stream_buffer_maxsize == 64
+
+
+def test_faust_calls_the_sensor_for_a_failed_send() -> None:
+    assert hasattr(Sensor, "on_send_error")
+    assert "on_send_error" in source(driver.Producer.send) + source(App) + source(topics)
+
+
+def test_the_producer_is_idempotent_and_takes_hand_made_batches(settings: WorkerSettings) -> None:
+    app = faust_app(settings)
+    producer = app.transport.create_producer()
+
+    made = {**cast(Any, producer)._settings_default(), **cast(Any, producer)._settings_extra()}
+    assert (made["enable_idempotence"], made["acks"], made["compression_type"]) == (True, "all", "zstd")
+    assert made["linger_ms"] == 0
+    assert hasattr(cast(Any, producer), "_producer")
+    assert callable(AIOKafkaProducer.create_batch)
+    assert callable(AIOKafkaProducer.send_batch)
+
+
+def test_the_first_record_of_a_batch_may_exceed_its_size_and_a_full_one_says_none() -> None:
+    batch = BatchBuilder(100, 0)
+    headers: list[tuple[str, bytes]] = []
+
+    assert batch.append(key=b"k", value=b"x" * 500, timestamp=1, headers=headers) is not None
+    assert batch.append(key=b"k", value=b"x", timestamp=1, headers=headers) is None
+
+
+def test_a_message_prints_none_of_its_value(caplog: pytest.LogCaptureFixture) -> None:
+    batch: Any = ["447700900123"]
+    message = ConsumerMessage("t", 0, 7, 0.0, 0, [], None, batch, None, 0, 0, TP("t", 0))
+
+    assert "447700900123" not in repr(message)
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("streams.worker").info("%r", message)
+    assert "447700900123" not in caplog.text
+
+
+def test_timers_ask_who_leads_at_each_turn() -> None:
+    assert "self.is_leader()" in source(App.timer)
+    assert callable(App.is_leader)
+    assert callable(PartitionAssignor.assigned_actives)

@@ -1,0 +1,78 @@
+from collections import Counter
+
+import orjson
+
+from schemas.codec import decode_fact
+from schemas.envelope import header, raw_record
+from schemas.events import RequestSent
+from schemas.ids import partition_of
+from streams.worker.translation import translate_batch
+from tests.worker.seeded import raw_past
+from tests.worker.stand_ins import Record, record
+
+AT_MS = 1_772_443_801_500
+
+
+def raw(provider: str, value: bytes | None, offset: int = 0) -> Record:
+    headers = raw_record(provider=provider, received_at_ms=AT_MS, delivery_id="d", secret_slot="test")
+    return record(value, offset=offset, topic="webhooks.raw", headers=headers)
+
+
+def test_facts_go_to_the_partition_of_their_pair_with_their_own_id() -> None:
+    past = [raw("actions" if each.topic == "actions.raw" else "meta", each.value) for each in raw_past(4, 200)]
+    done = translate_batch(past, 8)
+
+    assert len(done.facts) > 1
+    assert done.parked == []
+    for partition, rows in done.facts.items():
+        for row in rows:
+            fact = decode_fact(row.value or b"")
+            assert row.key == f"{fact.phone_number_id}/{fact.user}".encode()  # type: ignore[union-attr]
+            assert partition_of(row.key, 8) == partition
+            assert header(row.headers, "ce_id") == fact.fact_id  # type: ignore[union-attr]
+
+
+def test_a_body_that_is_no_json_is_parked_and_the_next_is_read() -> None:
+    good = next(each.value for each in raw_past(1, 10) if each.topic == "webhooks.raw")
+    done = translate_batch([raw("meta", b"{", offset=5), raw("meta", good)], 8)
+
+    assert done.flags == [True, False]
+    assert done.reasons == Counter({"not_json": 1})
+    assert header(done.parked[0].headers, "origin_offset") == "5"
+    assert sum(map(len, done.facts.values())) == 1
+
+
+def test_an_unknown_provider_and_a_tombstone_are_parked() -> None:
+    done = translate_batch([raw("nobody", b"{}"), raw("meta", None), record(b"{}", topic="webhooks.raw")], 8)
+
+    assert done.reasons == Counter({"unknown_provider": 2, "no_value": 1})
+
+
+def test_without_a_receipt_header_the_records_own_time_counts() -> None:
+    action = next(each.value for each in raw_past(1, 10) if each.topic == "actions.raw")
+    with_header, without = (
+        translate_batch([raw("actions", action)], 1),
+        translate_batch(
+            [record(action, topic="actions.raw", headers=[("provider", b"actions"), ("received_at", b"yesterday")])], 1
+        ),
+    )
+
+    def receipt(row_value: bytes | None) -> int:
+        fact = decode_fact(row_value or b"")
+        assert isinstance(fact, RequestSent)
+        return fact.recorded_at
+
+    assert receipt(with_header.facts[0][0].value) == AT_MS // 1000
+    assert receipt(without.facts[0][0].value) == 1_772_443_801
+
+
+def test_a_webhook_with_one_bad_message_of_many_is_parked_once_and_is_not_bad() -> None:
+    webhook = orjson.loads(next(each.value for each in raw_past(1, 10) if each.topic == "webhooks.raw"))
+    change = webhook["entry"][0]["changes"][0]["value"]
+    [status] = change["statuses"]
+    change["statuses"] += [{**status, "timestamp": "soon"}, {**status, "timestamp": "later"}]
+    done = translate_batch([raw("meta", orjson.dumps(webhook))], 1)
+
+    assert done.flags == [False]
+    assert len(done.facts[0]) == 1
+    assert len(done.parked) == len(done.reasons) == 1

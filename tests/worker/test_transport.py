@@ -1,0 +1,265 @@
+"""The batch transport without a broker: what is delivered, what may be committed, when a worker must die."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from faust.types import TP
+
+from streams.worker.app import faust_app
+from streams.worker.batches import batched_topic
+from streams.worker.exits import Code
+from streams.worker.settings import WorkerSettings
+from streams.worker.transport import BATCH_RECORDS, BatchConsumer, FetchThread
+from tests.worker.conftest import Deaths
+from tests.worker.stand_ins import Record, record
+
+EVENTS, OTHER = TP("t.permission.events", 0), TP("t.permission.events", 1)
+LOG = TP("t.permission.state", 0)
+
+
+def run(first: int, count: int, tp: TP = EVENTS) -> list[Record]:
+    """Consecutive records."""
+    return [record(b"{}", offset=first + at, topic=tp.topic, partition=tp.partition) for at in range(count)]
+
+
+class Fetched:
+    """What the thread would have fetched, and the broker's side of it."""
+
+    def __init__(self) -> None:
+        self.batches: dict[TP, list[Record]] = {}
+        self.heartbeat_at = time.monotonic()
+        self.asked: list[set[TP]] = []
+
+    async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> dict[TP, list[Record]]:
+        self.asked.append(set(active))
+        found, self.batches = {tp: got for tp, got in self.batches.items() if tp in active}, {}
+        return found
+
+    def last_ok_heartbeat(self) -> float:
+        return self.heartbeat_at
+
+    def highwater(self, tp: TP) -> int | None:
+        return None
+
+
+@pytest.fixture
+async def consumer(settings: WorkerSettings) -> BatchConsumer:
+    app = faust_app(settings)
+    app.loop = asyncio.get_running_loop()
+    batched_topic(app, EVENTS.topic, LOG.topic)
+    app.tables._changelogs[LOG.topic] = cast(Any, None)  # type: ignore[attr-defined]
+    made = cast(BatchConsumer, app.consumer)
+    made._thread.thread_loop.close()
+    made._thread = cast(Any, Fetched())
+    made._active_partitions = {EVENTS, OTHER, LOG}
+    made._revoking, made._open = False, True
+    return made
+
+
+def fetched(consumer: BatchConsumer) -> Fetched:
+    return cast(Fetched, consumer._thread)
+
+
+async def delivered(consumer: BatchConsumer, batches: dict[TP, list[Record]]) -> list[tuple[TP, int, int]]:
+    """Partition, last offset and size of each message."""
+    fetched(consumer).batches = batches
+    return [(tp, message.offset, len(message.value)) async for tp, message in consumer.getmany(1.0)]
+
+
+async def test_a_fetch_becomes_batches_of_bounded_size_partitions_in_turn(consumer: BatchConsumer) -> None:
+    got = await delivered(consumer, {EVENTS: run(0, BATCH_RECORDS + 5), OTHER: run(0, 2, OTHER)})
+
+    assert got == [(EVENTS, BATCH_RECORDS - 1, BATCH_RECORDS), (OTHER, 1, 2), (EVENTS, BATCH_RECORDS + 4, 5)]
+
+
+async def test_while_the_gate_is_shut_only_changelogs_are_read(consumer: BatchConsumer) -> None:
+    consumer._open = False
+    await delivered(consumer, {EVENTS: run(0, 1), LOG: run(0, 1, LOG)})
+
+    assert fetched(consumer).asked == [{LOG}]
+
+
+async def test_during_a_rebalance_nothing_is_read(consumer: BatchConsumer) -> None:
+    consumer._revoking = True
+
+    assert await delivered(consumer, {LOG: run(0, 1, LOG)}) == []
+    assert fetched(consumer).asked == []
+
+
+async def test_a_rebalance_between_two_batches_holds_the_second_back(consumer: BatchConsumer) -> None:
+    fetched(consumer).batches = {EVENTS: run(0, BATCH_RECORDS + 5)}
+    seen = []
+    async for _, message in consumer.getmany(1.0):
+        seen.append(message.offset)
+        consumer._revoking = True
+
+    assert seen == [BATCH_RECORDS - 1]
+
+
+async def test_the_gate_opens_for_the_rebalance_of_the_present_generation_only(consumer: BatchConsumer) -> None:
+    app = consumer._ours
+    for revoking, generation, opened in ((False, 3, True), (True, 3, False), (False, 2, False)):
+        consumer._open, consumer._revoking = False, revoking
+        app.consumer_generation_id, app.tables.recovery._generation_id = 3, generation  # type: ignore[attr-defined]
+        app.on_rebalance_end()
+        assert consumer.is_open is opened
+
+
+async def test_a_hole_in_a_source_ends_the_worker(consumer: BatchConsumer, deaths: Deaths) -> None:
+    await delivered(consumer, {EVENTS: run(0, 3)})
+    consumer.earliest_offsets = _earliest(0)  # type: ignore[method-assign]
+
+    with pytest.raises(deaths.died):
+        await delivered(consumer, {EVENTS: run(5, 1)})
+    assert deaths.codes == [Code.HOLE]
+
+
+async def test_a_repeat_within_an_assignment_ends_the_worker(consumer: BatchConsumer, deaths: Deaths) -> None:
+    await delivered(consumer, {EVENTS: run(0, 3)})
+    consumer.earliest_offsets = _earliest(0)  # type: ignore[method-assign]
+
+    with pytest.raises(deaths.died):
+        await delivered(consumer, {EVENTS: run(2, 1)})
+    assert deaths.codes == [Code.HOLE]
+
+
+async def test_the_first_batch_must_join_the_committed_offset(consumer: BatchConsumer, deaths: Deaths) -> None:
+    consumer._committed_offset[EVENTS] = 7
+    consumer.earliest_offsets = _earliest(0)  # type: ignore[method-assign]
+
+    with pytest.raises(deaths.died):
+        await delivered(consumer, {EVENTS: run(8, 1)})
+
+
+async def test_what_retention_deleted_is_told_and_the_rest_is_read(
+    consumer: BatchConsumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await delivered(consumer, {EVENTS: run(0, 3)})
+    consumer.earliest_offsets = _earliest(5)  # type: ignore[method-assign]
+
+    assert await delivered(consumer, {EVENTS: run(5, 1)}) == [(EVENTS, 5, 1)]
+    assert "3..4 were deleted by retention" in caplog.text
+
+
+async def test_changelogs_may_have_holes(consumer: BatchConsumer) -> None:
+    await delivered(consumer, {LOG: run(0, 1, LOG)})
+
+    assert await delivered(consumer, {LOG: run(9, 1, LOG)}) == [(LOG, 9, 1)]
+
+
+def _earliest(offset: int) -> Any:
+    async def earliest_offsets(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, offset)
+
+    return earliest_offsets
+
+
+async def test_only_a_prefix_of_what_was_delivered_is_committed(consumer: BatchConsumer, deaths: Deaths) -> None:
+    await delivered(consumer, {EVENTS: run(0, 3)})
+    await delivered(consumer, {EVENTS: run(3, 3)})
+
+    assert consumer._new_offset(EVENTS) is None
+    consumer._done[EVENTS].add(2)
+    assert consumer._new_offset(EVENTS) == 3
+    consumer._done[EVENTS].add(5)
+    assert consumer._new_offset(EVENTS) == 6
+    assert consumer._new_offset(EVENTS) is None
+
+
+async def test_a_batch_worked_behind_one_that_was_dropped_ends_the_worker(
+    consumer: BatchConsumer, deaths: Deaths
+) -> None:
+    await delivered(consumer, {EVENTS: run(0, 3)})
+    await delivered(consumer, {EVENTS: run(3, 3)})
+    consumer._done[EVENTS].add(5)
+
+    with pytest.raises(deaths.died):
+        consumer._new_offset(EVENTS)
+    assert deaths.codes == [Code.HOLE]
+
+
+async def test_a_fresh_heartbeat_is_a_lease(consumer: BatchConsumer) -> None:
+    await asyncio.wait_for(consumer.lease(), 1)
+
+
+async def test_without_heartbeats_and_expelled_the_worker_dies(consumer: BatchConsumer, deaths: Deaths) -> None:
+    fetched(consumer).heartbeat_at = time.monotonic() - 9.5
+    consumer._revoking = True
+
+    with pytest.raises(deaths.died):
+        await consumer.lease()
+    assert deaths.codes == [Code.EXPELLED]
+
+
+async def test_while_the_broker_is_away_a_write_waits_for_the_next_heartbeat(consumer: BatchConsumer) -> None:
+    fetched(consumer).heartbeat_at = time.monotonic() - 9.5
+    waiting = asyncio.create_task(consumer.lease())
+    await asyncio.sleep(0.06)
+    assert not waiting.done()
+
+    fetched(consumer).heartbeat_at = time.monotonic()
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_the_lease_counts_from_the_sending_of_a_good_heartbeat() -> None:
+    answers = [True, False]
+
+    async def beat() -> bool:
+        await asyncio.sleep(0.02)
+        return answers.pop(0)
+
+    coordinator = SimpleNamespace(_do_heartbeat=beat)
+    thread = FetchThread.__new__(FetchThread)
+    thread._consumer = SimpleNamespace(_coordinator=coordinator)
+    assert thread.last_ok_heartbeat() == 0.0
+    thread._remember_heartbeats()
+
+    before = time.monotonic()
+    assert await coordinator._do_heartbeat() is True
+    good = thread.last_ok_heartbeat()
+    assert before <= good < before + 0.02
+    assert await coordinator._do_heartbeat() is False
+    assert thread.last_ok_heartbeat() == good
+
+
+@pytest.mark.parametrize(("position", "ends"), [(8, True), (7, False), (None, False)])
+async def test_recovery_ends_at_a_tail_that_is_not_readable(
+    consumer: BatchConsumer, position: int | None, ends: bool
+) -> None:
+    offsets = {LOG: 6}
+    recovery = SimpleNamespace(
+        in_recovery=True,
+        active_offsets=offsets,
+        active_highwaters={LOG: 7},
+        active_remaining=lambda: {LOG: 7 - offsets[LOG]},
+    )
+    looks = 0
+
+    async def sleep(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks > 3:
+            consumer._stopped.set()
+
+    async def at(_: TP) -> int | None:
+        return position
+
+    tables = SimpleNamespace(recovery=recovery, changelog_queue=asyncio.Queue())
+    consumer._ours = cast(Any, SimpleNamespace(tables=tables, consumer_generation_id=1))
+    consumer.sleep, consumer.position = cast(Any, sleep), cast(Any, at)  # type: ignore[method-assign]
+    await cast(Any, BatchConsumer._finish_recovery).fun(consumer)
+
+    assert (offsets[LOG] == 7) is ends
+
+
+async def test_the_watchdog_is_told_of_work_lag_and_rebalance(consumer: BatchConsumer) -> None:
+    assert consumer.progress()[1] is None
+    before, _ = consumer.progress()
+    await delivered(consumer, {EVENTS: run(0, 3)})
+    after, why = consumer.progress()
+    assert (after != before, why) == (True, "stall")
+    consumer._open = False
+    assert consumer.progress()[1] == "rebalance"
