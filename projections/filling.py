@@ -12,7 +12,7 @@ from projections.settings import ProjectionSettings
 
 
 class Filling:
-    """Records that arrived and are not on their way into the store yet. `at_s`: seconds on a clock that never goes back."""
+    """Records that arrived and are not on their way yet. `at_s`: seconds on a clock that never goes back."""
 
     def __init__(self, settings: ProjectionSettings) -> None:
         self._rows_at_most = settings.flush_rows

@@ -79,15 +79,11 @@ class Tally:
 async def send(
     deliveries: Sequence[Delivery], door: Door, *, dice: Random, progress: Callable[[Progress], None] | None = None
 ) -> Tally:
-    limits = httpx.Limits(max_connections=door.concurrency, max_keepalive_connections=door.concurrency)
-    async with httpx.AsyncClient(
-        base_url=door.gateway_url, timeout=door.timeout_s, limits=limits, trust_env=False
-    ) as client:
-        sending = _Sending(client, deliveries, door, dice, progress)
-        if door.sent_log is None:
-            return await sending.run(None)
-        with SentLog(door.sent_log) as log:
-            return await sending.run(log)
+    sending = _Sending(deliveries, door, dice, progress)
+    if door.sent_log is None:
+        return await sending.run(None)
+    with SentLog(door.sent_log) as log:
+        return await sending.run(log)
 
 
 def signature(app_secret: str, body: bytes) -> str:
@@ -100,13 +96,11 @@ class _Sending:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
         deliveries: Sequence[Delivery],
         door: Door,
         dice: Random,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._client = client
         self._left = iter(enumerate(deliveries))
         self._total = len(deliveries)
         self._door = door
@@ -129,10 +123,19 @@ class _Sending:
         return Tally(counts=self._so_far(), examples=tuple(self._examples), elapsed_s=self._clock() - self._started_s)
 
     async def _lane(self, log: SentLog | None) -> None:
+        # A connection of its own: one pool for all lanes spends more time on choosing connections than on posting.
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        door = self._door
+        async with httpx.AsyncClient(
+            base_url=door.gateway_url, timeout=door.timeout_s, limits=limits, trust_env=False
+        ) as client:
+            await self._post_all(client, log)
+
+    async def _post_all(self, client: httpx.AsyncClient, log: SentLog | None) -> None:
         for place, delivery in self._left:
             if self._door.rate_per_s is not None:
                 await asyncio.sleep(self._started_s + place / self._door.rate_per_s - self._clock())
-            outcome, status, attempts = await self._deliver(delivery)
+            outcome, status, attempts = await self._deliver(client, delivery)
             if log is not None:
                 await log.write(place, delivery, outcome, status, attempts)
             self._counts[outcome] += 1
@@ -143,14 +146,14 @@ class _Sending:
             if self._progress is not None:
                 self._progress(self._so_far())
 
-    async def _deliver(self, delivery: Delivery) -> tuple[Outcome, int | None, int]:
+    async def _deliver(self, client: httpx.AsyncClient, delivery: Delivery) -> tuple[Outcome, int | None, int]:
         attempts, status = 0, None
         while True:
             attempts += 1
             self._repeated += attempts > 1
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempts - 1)) * (0.5 + self._dice.random() / 2)
             try:
-                response = await self._post(delivery)
+                response = await self._post(client, delivery)
             except httpx.TransportError:
                 status = None
             else:
@@ -167,7 +170,7 @@ class _Sending:
                 return "unknown", status, attempts
             await asyncio.sleep(pause_s)
 
-    async def _post(self, delivery: Delivery) -> httpx.Response:
+    async def _post(self, client: httpx.AsyncClient, delivery: Delivery) -> httpx.Response:
         match delivery.door:
             case "webhook":
                 path, proof = "/webhooks/meta", {"X-Hub-Signature-256": signature(self._door.app_secret, delivery.body)}
@@ -175,9 +178,7 @@ class _Sending:
                 path, proof = "/v1/actions", {"Authorization": f"Bearer {self._door.api_key}"}
             case other:
                 assert_never(other)
-        return await self._client.post(
-            path, content=delivery.body, headers={"Content-Type": "application/json", **proof}
-        )
+        return await client.post(path, content=delivery.body, headers={"Content-Type": "application/json", **proof})
 
     def _so_far(self) -> Progress:
         counts = self._counts

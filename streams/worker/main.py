@@ -5,6 +5,7 @@ Owns the order of starting: logs, health, folder, broker and topics, Faust, watc
 
 import asyncio
 import logging
+import signal
 
 import faust
 import uvloop
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 def run(settings: WorkerSettings) -> int:
     """Work until TERM or INT (0) or a fault (anything else: start again)."""
     set_up_logs()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until Faust takes it: TERM ends the waiting like INT
     measures = Measures()
     health = Health(measures)
     try:

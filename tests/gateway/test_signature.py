@@ -1,4 +1,5 @@
 from hmac import digest
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -61,6 +62,23 @@ def test_anything_but_the_one_text_is_refused(given: bytes) -> None:
 def test_no_single_changed_byte_is_accepted(at: int, byte: int) -> None:
     mutant = RIGHT[:at] + bytes([byte]) + RIGHT[at + 1 :]
     assert (SIGNATURES.check(BODY, mutant) is not None) == (mutant == RIGHT)
+
+
+def test_none_of_ten_thousand_mutants_is_accepted() -> None:
+    dice = Random(20260302)
+    for _ in range(10_000):
+        mutant = bytearray(RIGHT)
+        for _ in range(dice.randint(1, 4)):
+            at = dice.randrange(len(mutant) + 1)
+            match dice.randrange(3):
+                case 0:
+                    mutant[at : at + 1] = dice.randbytes(1)
+                case 1:
+                    mutant[at:at] = dice.randbytes(1)
+                case _:
+                    del mutant[at : at + 1]
+        if mutant != RIGHT:
+            assert SIGNATURES.check(BODY, bytes(mutant)) is None
 
 
 @given(body=st.binary(max_size=300), secret=st.text(min_size=1, max_size=100))

@@ -38,10 +38,8 @@ def _messages(value: dict[str, Any], received_at: int) -> list[Fact]:
         interactive = message.get("interactive", {})
         if "call_permission_reply" in interactive:
             facts.append(_replied(number, message, interactive["call_permission_reply"], received_at))
-    for status in value.get("statuses", []):
-        if status["status"] in STATUSES:
-            facts.append(_status(number, status, received_at))
-    return facts
+    known = [status for status in value.get("statuses", []) if status["status"] in STATUSES]
+    return [*facts, *(_status(number, status, received_at) for status in known)]
 
 
 def _replied(number: str, message: dict[str, Any], reply: dict[str, Any], received_at: int) -> PermissionReplied:
@@ -88,7 +86,8 @@ def _request_sent(action: dict[str, Any], received_at: int) -> RequestSent:
         provider="actions",
         message_id=action["message_id"],
         kind=action["kind"],
-        template=template and Template(name=template["name"], language=template["language"], category=template["category"]),
+        template=template
+        and Template(name=template["name"], language=template["language"], category=template["category"]),
         campaign=action.get("campaign"),
         origin=action.get("origin"),
         reservation_id=action.get("reservation_id"),

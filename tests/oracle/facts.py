@@ -91,16 +91,14 @@ def _reply(fact: PermissionReplied) -> Reply:
     else:
         kind = "accepted_permanent" if fact.is_permanent else "accepted_temporary"
     about_a_call = (fact.context_id or "").startswith("wacid.")
-    if fact.source is not None:
-        automatic = fact.source == "automatic"
-    else:  # an accept after a call of the user is WhatsApp's; a reject would need a run of unanswered calls
-        automatic = fact.response == "accept" and about_a_call
+    # Where nobody says: an accept after a call of the user is WhatsApp's; a reject would need a run of unanswered calls.
+    supposed = "automatic" if fact.response == "accept" and about_a_call else "user_action"
     return Reply(
         id=fact.message_id or fact.fact_id,
         at=fact.occurred_at,
         kind=kind,
         expires_at=fact.expires_at if kind == "accepted_temporary" else None,
-        automatic=automatic,
+        automatic=(fact.source or supposed) == "automatic",
         source_told=fact.source is not None,
         context=fact.context_id,
     )

@@ -32,7 +32,7 @@ class Grant:
 
 @dataclass
 class Story:
-    """Every grant there was; where there is none, why, and the flags of the last reply that gave or took or tried to."""
+    """Every grant there was; where there is none, why, and the flags of the last reply that counted."""
 
     grants: list[Grant] = field(default_factory=list)
     reason: str = "never"
@@ -66,10 +66,8 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
         return
     if present is not None:
         present.ended_at, present.end_cause = reply.at, "replaced"
-    if reply.about_a_call or reply.automatic:
-        via = "callback"
-    else:
-        via = "profile" if reply.context is None else "request"
+    by_user = "profile" if reply.context is None else "request"
+    via = "callback" if reply.about_a_call or reply.automatic else by_user
     story.grants.append(
         Grant(
             permanent=permanent,

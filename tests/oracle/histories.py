@@ -20,30 +20,72 @@ HALF_HOUR_S, DAY_S, WEEK_S = 1_800, 86_400, 604_800
 INSTANTS = st.sampled_from(
     [T0 + day * DAY_S + second for day in (0, 1, 2, 7, 8, 14) for second in (-1, 0, 1, HALF_HOUR_S)]
 )
-REQUEST_IDS = st.sampled_from(["wamid.TESTREQ0001", "wamid.TESTREQ0002", "wamid.TESTREQ0003"])
-REPLY_IDS = st.sampled_from([f"wamid.TESTREPLY000{n}" for n in range(1, 7)])
+REQUESTS = st.sampled_from(["REQ0001", "REQ0002", "REQ0003"])
+REPLIES = st.sampled_from([f"REPLY000{n}" for n in range(1, 7)])
 CALL = "wacid.TESTUIC0001"
 CONTEXTS = st.sampled_from([None, None, CALL, "wamid.TESTUNSEEN", "wamid.TESTREQ0001", "wamid.TESTREQ0002"])
 COMMON: dict[str, Any] = {"phone_number_id": NUMBER, "user": USER}
 
 
-@st.composite
-def replies(draw: st.DrawFn) -> Fact:
-    """A reply of any kind, told by any dialect."""
-    at, message_id = draw(INSTANTS), draw(REPLY_IDS)
-    response = draw(st.sampled_from(["accept", "accept", "reject"]))
-    source = draw(st.sampled_from(["user_action", "user_action", "automatic", None]))
-    context = draw(CONTEXTS)
-    by_whatsapp = source == "automatic" or (source is None and context == CALL)
-    may_be_permanent = response == "accept" and not by_whatsapp  # WhatsApp by itself gives nothing for ever
+Filled = dict[str, Any]
+
+
+def reply(name: str, at: int, response: str = "accept", **more: Any) -> PermissionReplied:
+    """A reply of the user, temporary and without context unless said otherwise."""
+    message_id = f"wamid.TEST{name}"
+    filled: Filled = {"is_permanent": False, "expires_at": None, "source": "user_action", "context_id": None, **more}
     return PermissionReplied(
         **COMMON,
         fact_id=derived_id("permission_replied", NUMBER, message_id),
         occurred_at=at,
-        recorded_at=at + draw(st.integers(0, 3)),
         provider="meta",
         message_id=message_id,
-        response=response,
+        response="reject" if response == "reject" else "accept",
+        **{"recorded_at": at, **filled},
+    )
+
+
+def status(name: str, at: int, word: str, **more: Any) -> MessageStatus:
+    """A status of a message of the business."""
+    message_id = f"wamid.TEST{name}"
+    return MessageStatus(
+        **COMMON,
+        fact_id=derived_id("message_status", NUMBER, message_id, word),
+        occurred_at=at,
+        provider="meta",
+        message_id=message_id,
+        **{"recorded_at": at, "status": word, "error_code": None, **more},
+    )
+
+
+def request_sent(name: str, at: int, **more: Any) -> RequestSent:
+    """A request of the business, free-form unless said otherwise."""
+    message_id = f"wamid.TEST{name}"
+    filled: Filled = {"kind": "free_form", "template": None, "campaign": None, "origin": None, "reservation_id": None}
+    return RequestSent(
+        **COMMON,
+        fact_id=derived_id("request_sent", NUMBER, message_id),
+        occurred_at=at,
+        provider="actions",
+        message_id=message_id,
+        **{"recorded_at": at, **filled, **more},
+    )
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> Fact:
+    """A reply of any kind, told by any dialect."""
+    at, name = draw(INSTANTS), draw(REPLIES)
+    response = draw(st.sampled_from(["accept", "accept", "reject"]))
+    source = draw(st.sampled_from(["user_action", "user_action", "automatic", None]))
+    context = draw(CONTEXTS)
+    by_whatsapp = source == "automatic" or (source is None and context == CALL)
+    may_be_permanent = response == "accept" and not by_whatsapp
+    return reply(
+        name,
+        at,
+        response,
+        recorded_at=at + draw(st.integers(0, 3)),
         is_permanent=may_be_permanent and draw(st.sampled_from([False, False, True])),
         expires_at=draw(st.sampled_from([None, at - 1, at, at + 1, at + DAY_S, at + WEEK_S, at + WEEK_S, T0 + WEEK_S])),
         source=source,
@@ -55,38 +97,26 @@ def replies(draw: st.DrawFn) -> Fact:
 @st.composite
 def statuses(draw: st.DrawFn) -> Fact:
     """What became of a message, which may or may not be a request."""
-    at, status = draw(INSTANTS), draw(st.sampled_from(["sent", "delivered", "delivered", "read", "failed"]))
-    message_id = draw(st.one_of(REQUEST_IDS, st.just("wamid.TESTUNSEEN")))
-    return MessageStatus(
-        **COMMON,
-        fact_id=derived_id("message_status", NUMBER, message_id, status),
-        occurred_at=at,
-        recorded_at=at + draw(st.integers(0, 3)),
-        provider="meta",
-        message_id=message_id,
-        status=status,
-        error_code=draw(st.sampled_from([131026, 131049, None])) if status == "failed" else None,
-    )
+    at, word = draw(INSTANTS), draw(st.sampled_from(["sent", "delivered", "delivered", "read", "failed"]))
+    code = draw(st.sampled_from([131026, 131049, None])) if word == "failed" else None
+    name = draw(st.one_of(REQUESTS, st.just("UNSEEN")))
+    return status(name, at, word, recorded_at=at + draw(st.integers(0, 3)), error_code=code)
 
 
 @st.composite
 def requests_sent(draw: st.DrawFn) -> Fact:
     """The business asked."""
-    at, message_id = draw(INSTANTS), draw(REQUEST_IDS)
-    kind = draw(st.sampled_from(["free_form", "template"]))
-    names = st.sampled_from(["test_cpr_template", "test_other_template"])
-    return RequestSent(
-        **COMMON,
-        fact_id=derived_id("request_sent", NUMBER, message_id),
-        occurred_at=at,
+    at = draw(INSTANTS)
+    template = Template(name=draw(st.sampled_from(["test_cpr_a", "test_cpr_b"])), language="en", category="UTILITY")
+    by_template = draw(st.booleans())
+    return request_sent(
+        draw(REQUESTS),
+        at,
         recorded_at=at + draw(st.integers(0, 3)),
-        provider="actions",
-        message_id=message_id,
-        kind=kind,
-        template=Template(name=draw(names), language="en", category="UTILITY") if kind == "template" else None,
+        kind="template" if by_template else "free_form",
+        template=template if by_template else None,
         campaign=draw(st.sampled_from([None, "camp-41", "camp-42"])),
         origin=draw(st.sampled_from([None, "broadcast", "api"])),
-        reservation_id=None,
     )
 
 

@@ -11,7 +11,9 @@ from tests.oracle.judge import of_pair
 from tests.oracle.requests import Asked, expires_at, final_class, requests_of, superseded_at
 
 
-def request_rows(facts: Iterable[Fact], phone_number_id: str, user: str, at: int, policy: Policy) -> list[dict[str, Any]]:
+def request_rows(
+    facts: Iterable[Fact], phone_number_id: str, user: str, at: int, policy: Policy
+) -> list[dict[str, Any]]:
     """One row a request, by request id."""
     known = until(distinct(of_pair(facts, phone_number_id, user)), at)
     everyone = requests_of(known)

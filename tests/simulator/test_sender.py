@@ -159,9 +159,9 @@ async def test_a_gateway_that_starts_late_gets_everything(monkeypatch: pytest.Mo
     knocked = asyncio.Event()
     post = sender._Sending._post
 
-    async def knock(sending: sender._Sending, delivery: Delivery) -> httpx.Response:
+    async def knock(sending: sender._Sending, client: httpx.AsyncClient, delivery: Delivery) -> httpx.Response:
         try:
-            return await post(sending, delivery)
+            return await post(sending, client, delivery)
         except httpx.ConnectError:
             knocked.set()
             raise

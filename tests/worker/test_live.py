@@ -1,5 +1,6 @@
 """The worker as a process on a real broker: exact through kills, a wiped store, joins and quiet partitions."""
 
+import dataclasses
 import shutil
 import time
 from collections import defaultdict
@@ -17,6 +18,7 @@ from schemas.state import PairState
 from streams.permission.answer import answer
 from streams.worker.exits import Code
 from tests.permission.story import NUMBER, PRODUCTION, USER, replied
+from tests.ports import free_port
 from tests.worker.live import PARTITIONS, Scene, bare, scene, until
 from tests.worker.seeded import raw_past, straight_fold
 
@@ -32,7 +34,7 @@ async def stage(broker: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator
 async def test_two_kills_under_way_lose_and_double_nothing(stage: Scene) -> None:
     raws = raw_past(seed=11, facts=2_000)
     wanted = straight_fold(raws)
-    worker = stage.worker()
+    worker = stage.worker(session_timeout_s=6.0)  # the least a broker allows: a killed member is waited for this long
     await worker.ready()
     async with stage.reader("permission.state") as state:
         for part in (raws[:700], raws[700:1_400]):
@@ -64,8 +66,8 @@ async def test_two_kills_under_way_lose_and_double_nothing(stage: Scene) -> None
 
 
 def said(after: Any) -> tuple[object, ...]:
-    """What an announcement says of the permission itself."""
-    return after["permission"], after["label"], after["reason"], after["granted_at"]
+    """What an announcement says of the permission; requests and calls move the rest without one."""
+    return after["permission"], after["reason"], after["granted_at"], after["via"]
 
 
 def judged(state: PairState, at: int) -> tuple[object, ...]:
@@ -114,7 +116,8 @@ async def test_workers_that_join_and_leave_stay_exact(stage: Scene) -> None:
 
 
 def shares_work(metrics: str) -> bool:
-    return any(line.startswith("callgrant_worker_facts_total{") and line[-3:] != "0.0" for line in metrics.splitlines())
+    facts = [line for line in metrics.splitlines() if line.startswith("callgrant_worker_facts_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in facts) > 0
 
 
 async def test_a_tick_announces_an_expiry_on_a_quiet_partition(stage: Scene) -> None:
@@ -156,6 +159,13 @@ async def test_what_cannot_be_judged_is_parked_and_health_tells_the_rest(stage: 
     assert again.running is not None
     await until(lambda: again.running is not None and again.running.poll() is not None, 15)
     assert again.running.returncode == Code.FOLDER_HELD
+    assert worker.terminate() == Code.STOPPED
+
+
+async def test_a_worker_without_a_broker_says_so_lives_and_leaves_on_term(stage: Scene) -> None:
+    worker = dataclasses.replace(stage, bootstrap=f"127.0.0.1:{free_port()}").worker()
+    await until(lambda: worker.alive() and "CALLGRANT_KAFKA_BOOTSTRAP" in worker.log.read_text(), 20)
+    assert (worker.ask("livez")[0], worker.ask("readyz")[0]) == (200, 503)
     assert worker.terminate() == Code.STOPPED
 
 
