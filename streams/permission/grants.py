@@ -90,7 +90,7 @@ def decided(hold: Hold, decision: Decision, clues: Clues, number: str, policy: P
     flags = clues.flags if decision.source is not None else (*clues.flags, "source_inferred")
     if not decision.accept:
         return _rejected(hold, decision, flags)
-    if is_automatic(decision) and hold.grant is not None:
+    if is_automatic(decision) and hold.grant is not None and not _lifts(hold.grant, decision):
         return _prolonged(hold, hold.grant, decision, policy), None
     held = hold.grant
     if held is not None and held.kind == "permanent" and decision.permanent:
@@ -120,9 +120,14 @@ def decided(hold: Hold, decision: Decision, clues: Clues, number: str, policy: P
     return Hold(grant, hold.reason, decision.id, grant.flags), ended
 
 
+def _lifts(held: Grant, decision: Decision) -> bool:
+    """Whether an accept makes a temporary permission permanent (G15)."""
+    return held.kind == "temporary" and decision.permanent
+
+
 def _prolonged(hold: Hold, held: Grant, decision: Decision, policy: Policy) -> Hold:
     """An automatic accept extends a temporary grant and never touches a permanent one (G5, G6)."""
-    if held.expires_at is None or decision.permanent:
+    if held.expires_at is None:
         return hold._replace(decided_by=decision.id)
     until = decision.expires_at or decision.at + policy.defaults.temporary_seconds
     return hold._replace(grant=held._replace(expires_at=max(held.expires_at, until)), decided_by=decision.id)

@@ -4,7 +4,9 @@ Owns the walk over the evidence and the labels. It composes the rules, which do 
 gives a grant (`grants`), a request lives and ends (`requests`). As-of is the same walk with later evidence left out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from schemas.policy import Policy
@@ -18,6 +20,7 @@ _PRIOR = {
     "number_changed": "never",
     "auto_revoke_inferred": "auto_revoked",
 }
+_STATUSES = ("status_sent_at", "delivered_at", "read_at", "failed_at", "error_code")
 _LABELS = {"declined": "denied", "revoked": "denied", "auto_revoked": "auto_revoked", "expired": "expired"}
 
 
@@ -59,6 +62,9 @@ def _clip(entry: Request, at: int) -> Request:
     def seen(instant: int | None) -> int | None:
         return instant if instant is not None and instant <= at else None
 
+    if entry.sent_at is not None and entry.sent_at > at:  # what it was is known only once it was sent
+        nothing = Request(entry.message_id)
+        entry = nothing._replace(**{name: getattr(entry, name) for name in _STATUSES})
     failed_at = seen(entry.failed_at)
     return entry._replace(
         sent_at=seen(entry.sent_at),
@@ -120,8 +126,7 @@ def _clues(
     mark = decisions[place]
     flags = []
     rank = grants.rank(mark)
-    before, after = decisions[max(place - 1, 0)], decisions[min(place + 1, len(decisions) - 1)]
-    if (before.at == mark.at and grants.rank(before) != rank) or (after.at == mark.at and grants.rank(after) != rank):
+    if any(grants.rank(other) != rank for other in _same_second(decisions, place)):
         flags.append("same_second_conflict")
     context = mark.context_id
     if context is not None and not grants.is_call(context):
@@ -132,6 +137,13 @@ def _clues(
             if ends is not None and mark.at >= ends:
                 flags.append("reply_to_expired_request")
     return tuple(flags)
+
+
+def _same_second(decisions: tuple[Decision, ...], place: int) -> Iterator[Decision]:
+    """The other decisions of the second, which stand beside it."""
+    at = decisions[place].at
+    for way in (range(place - 1, -1, -1), range(place + 1, len(decisions))):
+        yield from takewhile(lambda other: other.at == at, (decisions[other] for other in way))
 
 
 def _prior(spans: list[tuple[int, str]], at: int) -> str:

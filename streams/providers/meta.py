@@ -69,7 +69,7 @@ def _change(notes: Notes, change: Any, path: str, received_at: int, provider: st
         change = mapping(change, path)
         field = change.get("field")
         if field != "messages":
-            notes.ignore(f"field_{field}" if field in _FIELDS else "field_unknown")
+            notes.ignore(f"field_{field}" if isinstance(field, str) and field in _FIELDS else "field_unknown")
             return
         path = f"{path}.value"
         value = mapping(change.get("value"), path)
@@ -108,7 +108,7 @@ def _message(
     reply = interactive.get("call_permission_reply") if isinstance(interactive, dict) else None
     if reply is None:
         kind = message.get("type")
-        notes.ignore(f"message_{kind}" if kind in _MESSAGES else "message_unknown")
+        notes.ignore(f"message_{kind}" if isinstance(kind, str) and kind in _MESSAGES else "message_unknown")
         return
     place = f"{path}.interactive.call_permission_reply"
     reply = mapping(reply, place)

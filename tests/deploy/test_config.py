@@ -160,7 +160,8 @@ def test_a_further_missing_secret_is_added_and_the_drawn_ones_stay(tmp_path: Pat
 
 
 def test_a_child_sees_exactly_what_we_see_whatever_its_env_file_says(tmp_path: Path) -> None:
-    config = load({"CALLGRANT_PARTITIONS": "3", "CALLGRANT_API_KEYS": "a:b"}, tmp_path)
+    own = {"CALLGRANT_DATA_DIR": str(tmp_path / "var")}  # else the secrets drawn in this folder would be found
+    config = load({"CALLGRANT_PARTITIONS": "3", "CALLGRANT_API_KEYS": "a:b", **own}, tmp_path)
     environment = child_environment(config, {"PATH": "/bin", "CALLGRANT_API_PORT": "1"})
     (tmp_path / ".env").write_text(
         "CALLGRANT_PARTITIONS=5\nCALLGRANT_KAFKA_BOOTSTRAP=else:1\nCALLGRANT_GATEWAY_PORT=7\n"

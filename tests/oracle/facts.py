@@ -91,7 +91,7 @@ def _reply(fact: PermissionReplied) -> Reply:
     else:
         kind = "accepted_permanent" if fact.is_permanent else "accepted_temporary"
     about_a_call = (fact.context_id or "").startswith("wacid.")
-    # Where nobody says: an accept after a call of the user is WhatsApp's; a reject would need a run of unanswered calls.
+    # Where nobody says: an accept after a user's call is WhatsApp's; a reject would need a run of unanswered calls.
     supposed = "automatic" if fact.response == "accept" and about_a_call else "user_action"
     return Reply(
         id=fact.message_id or fact.fact_id,
