@@ -8,6 +8,7 @@ not depend on how long the machine took.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final, Literal
 
@@ -81,16 +82,19 @@ def _life(number: str, user: str, draw: Random, calendar: Calendar) -> Iterator[
         for word in words:
             at = calendar.clear(min(at + draw.choice([1, 5, 900, DAY_S]), now - 600))
             yield at, _status(number, user, message_id, word, at)
-    seconds = [calendar.between(min([*started, now - 15 * DAY_S]), now - 600, draw) for _ in range(3)]
+    seconds = [calendar.between(min([*started, now - 15 * DAY_S]), now - 600, draw) for _ in range(3)] * 2
     for n in range(draw.choice([0, 1, 2, 3, 5])):
-        at = draw.choice(seconds)
+        at = seconds.pop(draw.randrange(len(seconds)))  # a second holds two replies at most
         yield at, _reply(number, user, f"wamid.TESTREPLY{name}{n}", at, asked, draw, calendar)
 
 
 def _action(number: str, user: str, message_id: str, at: int, draw: Random) -> dict[str, Any]:
     action: dict[str, Any] = {"type": "request_sent", "phone_number_id": number, "user": user, "message_id": message_id}
-    iso = f"{_utc(at)}"
-    action |= {"occurred_at": draw.choice([at, iso]), "kind": "free_form", "campaign": draw.choice(["camp-42", None])}
+    action |= {
+        "occurred_at": draw.choice([at, _utc(at)]),
+        "kind": "free_form",
+        "campaign": draw.choice(["camp-42", None]),
+    }
     if draw.random() < 0.6:
         template = {"name": draw.choice(["test_cpr_a", "test_cpr_b"]), "language": "en", "category": "UTILITY"}
         action |= {"kind": "template", "template": template, "origin": "broadcast", "a_field_of_tomorrow": True}
@@ -98,8 +102,6 @@ def _action(number: str, user: str, message_id: str, at: int, draw: Random) -> d
 
 
 def _utc(at: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(at, UTC).isoformat()
 
 
@@ -114,7 +116,7 @@ def _reply(
     number: str, user: str, message_id: str, at: int, asked: list[str], draw: Random, calendar: Calendar
 ) -> dict[str, Any]:
     said: dict[str, Any] = {"response": draw.choice(["accept", "accept", "reject"])}
-    context = draw.choice([*asked, *asked, None, "wacid.TESTUIC0001", f"wamid.TESTUNSEEN{message_id[-2:]}"])
+    context = draw.choice([*asked, *asked, None, "wacid.TESTUIC0001", message_id.replace("REPLY", "UNSEEN")])
     if said["response"] == "accept":
         said["is_permanent"] = draw.random() < 0.25
         if not said["is_permanent"] and draw.random() < 0.9:
@@ -179,7 +181,9 @@ def _odd_status(now: int) -> dict[str, Any]:
 
 def _out_of_order(bodies: list[bytes], draw: Random) -> list[bytes]:
     """Most near their place, every tenth anywhere."""
-    places = [(draw.uniform(0, len(bodies)) if draw.random() < 0.1 else n + draw.gauss(0, 40)) for n in range(len(bodies))]
+    places = [
+        (draw.uniform(0, len(bodies)) if draw.random() < 0.1 else n + draw.gauss(0, 40)) for n in range(len(bodies))
+    ]
     return [body for _, body in sorted(zip(places, bodies, strict=True), key=lambda each: each[0])]
 
 

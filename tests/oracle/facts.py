@@ -77,12 +77,7 @@ class Reply:
 def replies_of(facts: Iterable[Fact]) -> list[Reply]:
     """Every reply, in the order in which they count: by time, in one second rejects last, then by id."""
     found = [_reply(fact) for fact in facts if isinstance(fact, PermissionReplied)]
-    return sorted(found, key=rank)
-
-
-def rank(reply: Reply) -> tuple[int, int, str]:
-    """Where a reply stands among the others."""
-    return reply.at, IN_ONE_SECOND.index(reply.kind), reply.id
+    return sorted(found, key=lambda reply: (reply.at, IN_ONE_SECOND.index(reply.kind), reply.id))
 
 
 def _reply(fact: PermissionReplied) -> Reply:

@@ -117,7 +117,9 @@ def _flags_of(reply: Reply, facts: list[Fact], present: Grant | None, policy: Po
 def _flags_of_its_request(reply: Reply, request_id: str, facts: list[Fact], policy: Policy) -> set[str]:
     if not any(isinstance(fact, RequestSent) and fact.message_id == request_id for fact in facts):
         return {"unknown_request"}
-    before = [fact for fact in until(facts, reply.at) if getattr(fact, "message_id", None) != reply.id]
+    sent = [fact for fact in facts if isinstance(fact, RequestSent)]  # known now, whatever its clock said
+    marks = [fact for fact in until(facts, reply.at) if fact.message_id != reply.id and fact not in sent]
+    before = [*sent, *marks]
     everyone = requests_of(before)
     for asked in everyone:
         if asked.id == request_id:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from schemas.events import Fact, MessageStatus, RequestSent
 from schemas.policy import Policy
-from tests.oracle.facts import Reply, rank, replies_of
+from tests.oracle.facts import Reply, replies_of
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def expires_at(asked: Asked, everyone: list[Asked], policy: Policy) -> int | Non
         return None
     if not asked.replies:
         return superseded_at(asked, everyone, policy) or _unanswered_until(asked, policy)
-    last = asked.replies[-1]  # each answer gives it another life
-    later = [reply for other in newer_than(asked, everyone) for reply in other.replies if rank(reply) > rank(last)]
-    return min([last.at + policy.defaults.request_open_seconds, *(reply.at for reply in later)])
+    last_at = asked.replies[-1].at  # each answer gives it another life
+    later = [reply.at for other in newer_than(asked, everyone) for reply in other.replies if reply.at >= last_at]
+    return min([last_at + policy.defaults.request_open_seconds, *later])
 
 
 def _unanswered_until(asked: Asked, policy: Policy) -> int:
