@@ -79,14 +79,12 @@ def replies(draw: st.DrawFn) -> Fact:
     response = draw(st.sampled_from(["accept", "accept", "reject"]))
     source = draw(st.sampled_from(["user_action", "user_action", "automatic", None]))
     context = draw(CONTEXTS)
-    by_whatsapp = source == "automatic" or (source is None and context == CALL)
-    may_be_permanent = response == "accept" and not by_whatsapp
     return reply(
         name,
         at,
         response,
         recorded_at=at + draw(st.integers(0, 3)),
-        is_permanent=may_be_permanent and draw(st.sampled_from([False, False, True])),
+        is_permanent=response == "accept" and draw(st.sampled_from([False, False, True])),
         expires_at=draw(st.sampled_from([None, at - 1, at, at + 1, at + DAY_S, at + WEEK_S, at + WEEK_S, T0 + WEEK_S])),
         source=source,
         context_id=context,

@@ -1,0 +1,106 @@
+"""Workers that are killed, told to leave and frozen beyond their session, over and over, under load: nothing lost,
+doubled, invented.
+
+The schedule is drawn from a seed, which is printed: `CALLGRANT_` settings do not offer it, `STORM_SEED` in the
+environment does.
+"""
+
+import asyncio
+import os
+import signal
+from collections import defaultdict
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import pytest
+
+from schemas.state import version_of
+from tests.worker.live import Process, Scene, bare, scene, until
+from tests.worker.seeded import raw_past, straight_fold
+
+pytestmark = [pytest.mark.broker, pytest.mark.faults]
+
+FACTS: Final = 6_000
+WORKERS: Final = ("1", "2", "3")
+BLOWS: Final = 12
+SESSION_S: Final = 6.0
+FROZEN_S: Final = SESSION_S + 2.0
+"""Beyond the session: the broker has given the partitions away before the worker wakes up."""
+
+
+@pytest.mark.timeout(900)
+async def test_a_storm_of_kills_leaves_and_freezes_changes_nothing(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    seed = int(os.environ.get("STORM_SEED", "1"))
+    dice = Random(seed)
+    raws = raw_past(seed=seed, facts=FACTS)
+    wanted = straight_fold(raws)
+    blows = [(dice.choice(["kill", "kill", "leave", "freeze"]), dice.randrange(len(WORKERS))) for _ in range(BLOWS)]
+    print(f"storm seed {seed}: {blows}")
+    async with scene(broker, topic_prefix, tmp_path) as stage, stage.reader("permission.state") as state:
+        workers = [stage.worker(name, session_timeout_s=SESSION_S) for name in WORKERS]
+        for worker in workers:
+            await worker.ready()
+        part = len(raws) // BLOWS
+        for place, (blow, whom) in enumerate(blows):
+            seen = len(state.records)
+            await stage.send(raws[place * part : (place + 1) * part if place < BLOWS - 1 else None])
+            while len(state.records) == seen:  # under way
+                await state.more()
+            await _strike(stage, workers[whom], blow)
+        await state.until_states_are(wanted, 240)
+        for worker in workers:
+            await _awake(worker)
+            worker.terminate()
+        await state.to_the_end()
+        assert bare(state.states()) == bare(wanted)
+        _never_back(state.records)
+    await _announced_once(stage)
+
+
+async def _strike(stage: Scene, worker: Process, blow: str) -> None:
+    await _awake(worker)
+    assert worker.running is not None
+    match blow:
+        case "kill":
+            worker.kill()
+            worker.start()
+        case "leave":
+            worker.terminate()
+            worker.start()
+        case "freeze":
+            worker.running.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(FROZEN_S)  # the condition is the time itself: the session must run out
+            worker.running.send_signal(signal.SIGCONT)
+        case other:
+            raise AssertionError(other)
+
+
+async def _awake(worker: Process) -> None:
+    """A worker that found itself expelled has ended: a supervisor would start it again."""
+    assert worker.running is not None
+    if worker.running.poll() is not None:
+        worker.start()
+    await until(
+        lambda: worker.ask("livez")[0] == 200 or worker.running is None or worker.running.poll() is not None, 60
+    )
+
+
+def _never_back(records: list[object]) -> None:
+    """A reader that keeps the higher version never sees a pair lose what it had."""
+    highest: dict[bytes, int] = defaultdict(int)
+    for record in records:
+        key, value = getattr(record, "key", b""), getattr(record, "value", b"")
+        highest[key] = max(highest[key], version_of(value))
+    assert all(version >= 1 for version in highest.values())
+
+
+async def _announced_once(stage: Scene) -> None:
+    contents: dict[str, set[bytes]] = defaultdict(set)
+    for name in ("permission.changes",):
+        for record in await stage.all_on(name):
+            said = dict(record.headers)
+            contents[said["ce_id"].decode()].add(record.value)
+    assert {len(each) for each in contents.values()} == {1}, "no change id has two contents"
