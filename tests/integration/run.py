@@ -28,6 +28,7 @@ from tests.integration.sendings import DAY_S, NUMBERS, USERS, Sending
 
 AT_ONCE: Final = 12
 KILLS: Final = 2
+KILL_AFTER_FACTS: Final = 300
 CAUGHT_UP_WITHIN_S: Final = 90.0
 TOPICS: Final = (
     "webhooks.raw",
@@ -129,13 +130,14 @@ async def _post(client: httpx.AsyncClient, house: House, sending: Sending) -> in
 
 
 async def _kill_the_worker_at_work(house: House, log: Log, names: TopicNames, seen: Evidence) -> None:
-    """SIGKILL as soon as the worker has judged something new, while more is coming in; then start it again."""
-    before = await log.length(names.of("permission.state"))
+    """SIGKILL in the middle of its work: hundreds of facts further, new rows written, more to come. Start it again."""
+    events, rows = names.of("permission.events"), names.of("permission.state")
+    facts_then, rows_then = await log.length(events), await log.length(rows)
     give_up_at = time.monotonic() + CAUGHT_UP_WITHIN_S
-    while await log.length(names.of("permission.state")) <= before:
-        assert time.monotonic() < give_up_at, f"the worker judges nothing:\n{house.log('worker')[-3000:]}"
+    while await log.length(events) < facts_then + KILL_AFTER_FACTS or await log.length(rows) <= rows_then:
+        assert time.monotonic() < give_up_at, f"the worker does nothing:\n{house.log('worker')[-3000:]}"
     await asyncio.to_thread(house.kill, "worker")
-    seen.kills.append(await log.length(names.of("permission.events")))
+    seen.kills.append(await log.length(events))
     house.start("worker")
 
 

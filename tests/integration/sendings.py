@@ -82,9 +82,9 @@ def _life(number: str, user: str, draw: Random, calendar: Calendar) -> Iterator[
         for word in words:
             at = calendar.clear(min(at + draw.choice([1, 5, 900, DAY_S]), now - 600))
             yield at, _status(number, user, message_id, word, at)
-    seconds = [calendar.between(min([*started, now - 15 * DAY_S]), now - 600, draw) for _ in range(3)] * 2
+    seconds = [calendar.between(min([*started, now - 15 * DAY_S]), now - 600, draw) for _ in range(3)]
     for n in range(draw.choice([0, 1, 2, 3, 5])):
-        at = seconds.pop(draw.randrange(len(seconds)))  # a second holds two replies at most
+        at = draw.choice(seconds)
         yield at, _reply(number, user, f"wamid.TESTREPLY{name}{n}", at, asked, draw, calendar)
 
 
@@ -123,10 +123,8 @@ def _reply(
             ends_at = calendar.clear(at + draw.choice([3_600, DAY_S, WEEK_S, WEEK_S, 16 * DAY_S]))
             said["expiration_timestamp"] = draw.choice([str(ends_at), ends_at])
     source = draw.choice(["user_action", "user_action", "user_action", "automatic", None])
-    if source is not None and not (source == "automatic" and said.get("is_permanent")):
+    if source is not None:
         said["response_source"] = source
-    elif context is not None and context.startswith("wacid."):
-        said["response_source"] = "user_action"
     message: dict[str, Any] = {"from": user, "id": message_id, "timestamp": str(at), "type": "interactive"}
     if context is not None:
         message["context"] = {"from": "442079460123", "id": context}

@@ -6,9 +6,9 @@ Reads the replies from the first to the last, each time anew, and says what each
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from schemas.events import Fact, RequestSent
+from schemas.events import Fact, PermissionReplied, RequestSent
 from schemas.policy import Policy
-from tests.oracle.facts import Reply, replies_of, until
+from tests.oracle.facts import Reply, replies_of
 from tests.oracle.requests import expires_at, requests_of
 
 
@@ -117,9 +117,7 @@ def _flags_of(reply: Reply, facts: list[Fact], present: Grant | None, policy: Po
 def _flags_of_its_request(reply: Reply, request_id: str, facts: list[Fact], policy: Policy) -> set[str]:
     if not any(isinstance(fact, RequestSent) and fact.message_id == request_id for fact in facts):
         return {"unknown_request"}
-    sent = [fact for fact in facts if isinstance(fact, RequestSent)]  # known now, whatever its clock said
-    marks = [fact for fact in until(facts, reply.at) if fact.message_id != reply.id and fact not in sent]
-    before = [*sent, *marks]
+    before = [fact for fact in facts if not isinstance(fact, PermissionReplied) or fact.occurred_at < reply.at]
     everyone = requests_of(before)
     for asked in everyone:
         if asked.id == request_id:

@@ -26,7 +26,6 @@ CALL = "wacid.TESTUIC0001"
 CONTEXTS = st.sampled_from([None, None, CALL, "wamid.TESTUNSEEN", "wamid.TESTREQ0001", "wamid.TESTREQ0002"])
 COMMON: dict[str, Any] = {"phone_number_id": NUMBER, "user": USER}
 
-
 Filled = dict[str, Any]
 
 

@@ -87,9 +87,9 @@ def expires_at(asked: Asked, everyone: list[Asked], policy: Policy) -> int | Non
         return None
     if not asked.replies:
         return superseded_at(asked, everyone, policy) or _unanswered_until(asked, policy)
-    last_at = asked.replies[-1].at  # each answer gives it another life
-    later = [reply.at for other in newer_than(asked, everyone) for reply in other.replies if reply.at >= last_at]
-    return min([last_at + policy.defaults.request_open_seconds, *later])
+    first_at, last_at = asked.replies[0].at, asked.replies[-1].at
+    ends = [reply.at for other in newer_than(asked, everyone) for reply in other.replies if reply.at >= first_at]
+    return min([last_at + policy.defaults.request_open_seconds, *ends])
 
 
 def _unanswered_until(asked: Asked, policy: Policy) -> int:

@@ -150,3 +150,21 @@ def test_row_51_an_unanswered_request_ends_seven_days_after_it_arrived() -> None
         for second in (-1, 0)
     ]
     assert classes == ["open", "expired_no_response"]
+
+
+def everything_said(facts: list[Fact], at: int) -> tuple[object, ...]:
+    rows = request_rows(facts, NUMBER, USER, at, DEFAULT_POLICY), grant_rows(facts, NUMBER, USER, at, DEFAULT_POLICY)
+    return line(facts, at), *rows
+
+
+@pytest.mark.parametrize("lost", range(6))
+@pytest.mark.parametrize("defect", ["lost", "a second late", "somebody else's"])
+def test_the_judge_notices_one_wrong_fact_among_many(lost: int, defect: str) -> None:
+    second: list[Fact] = [request_sent("REQ0002", T0 + 2 * DAY_S), status("REQ0002", T0 + 2 * DAY_S + 5, "delivered")]
+    facts: list[Fact] = [*ASKED, TEMPORARY, *second, reply("NO", T0 + 3 * DAY_S, "reject", context_id=R2)]
+    wrong = [fact for place, fact in enumerate(facts) if place != lost]
+    if defect == "a second late":
+        wrong.append(replace(facts[lost], occurred_at=facts[lost].occurred_at + 1))
+    if defect == "somebody else's":
+        wrong.append(replace(facts[lost], user="447700900124"))
+    assert everything_said(wrong, T0 + 4 * DAY_S) != everything_said(facts, T0 + 4 * DAY_S)
