@@ -5,9 +5,16 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# The data folder may also be set in .env, which the programs read by themselves.
-CALLGRANT_DATA_DIR ?= $(or $(shell sed -n 's/^CALLGRANT_DATA_DIR=//p' .env 2>/dev/null),var)
-CACHE := $(abspath $(CALLGRANT_DATA_DIR))/cache
+# The data folder may also be set in .env, which the programs read by themselves; here it is read as they do: the last line
+# that sets it, without quotes or a comment behind it. The environment wins, and empty means the default in either.
+HASH := \#
+ifeq ($(origin CALLGRANT_DATA_DIR),undefined)
+CALLGRANT_DATA_DIR := $(shell sed -n \
+  -e '/^[[:space:]]*\(export[[:space:]][[:space:]]*\)\{0,1\}CALLGRANT_DATA_DIR[[:space:]]*=/!d' \
+  -e 's/^[^=]*=[[:space:]]*//' -e "/^'/{s/.\([^']*\).*/\1/p;d;}" -e '/^"/{s/.\([^"]*\).*/\1/p;d;}' \
+  -e 's/[[:space:]][[:space:]]*$(HASH).*//' -e 's/[[:space:]]*$$//p' .env 2>/dev/null | tail -n 1)
+endif
+CACHE := $(abspath $(or $(strip $(CALLGRANT_DATA_DIR)),var))/cache
 VENV := .venv
 BIN := $(VENV)/bin
 

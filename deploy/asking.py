@@ -85,7 +85,7 @@ def _of_the_store(config: Config, question: str, given: Mapping[str, str]) -> di
     try:
         checked = questions.asked_of(asked, given.items())
     except questions.BadParameter as fault:
-        raise BadQuestion(f"{fault.parameter}: {fault}") from None
+        raise BadQuestion(str(fault)) from None
     if not settings.clickhouse_url and not settings.store_folder.exists():
         raise NoAnswer(
             f"no projection runs at {config.url(config.names.analytics_port)} and there is no store in "

@@ -10,30 +10,54 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    for_code,
+)
 
 from deploy.trouble import Trouble
 
 SETTLED_WITHIN_S: Final = 30.0
 LOOK_AGAIN_AFTER_S: Final = 0.1
+AWAY: Final = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
+"""With these aiokafka says that nobody answered; with every other error somebody did."""
 
 
 class ClusterUnusable(Trouble):
     """The cluster cannot be asked, or refuses what was asked; the text names the setting and the reason."""
 
 
-@asynccontextmanager
-async def admin_of(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client, closed again. A cluster that cannot be reached is told with the setting that names it."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
-    try:
-        await admin.start()
-        yield admin
-    except (KafkaError, OSError) as fault:
-        raise ClusterUnusable(
+class ClusterAway(ClusterUnusable):
+    """Nobody answers at its address."""
+
+    def __init__(self, bootstrap: str, fault: Exception) -> None:
+        super().__init__(
             f"no answer from the Kafka cluster at {bootstrap} ({type(fault).__name__}): start it (`callgrant up` "
             f"starts one of its own), or set CALLGRANT_KAFKA_BOOTSTRAP to the right address"
-        ) from fault
+        )
+
+
+@asynccontextmanager
+async def admin_of(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client, closed again. Raises `ClusterAway`, and `ClusterUnusable` naming any other error of Kafka's.
+
+    An `OSError` of what is done meanwhile is not the cluster's: the client wraps its own.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
+    try:
+        try:
+            await admin.start()
+        except OSError as fault:
+            raise ClusterAway(bootstrap, fault) from fault
+        yield admin
+    except AWAY as fault:
+        raise ClusterAway(bootstrap, fault) from fault
+    except KafkaError as fault:
+        raise ClusterUnusable(f"the Kafka cluster at {bootstrap} answered with {type(fault).__name__}") from fault
     finally:
         await admin.close()
 

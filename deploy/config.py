@@ -1,6 +1,6 @@
-"""What the operator set: the one place that reads the environment, `.env` and the secrets `up` has drawn.
+"""What the operator set, and the small settings class of each process built from it.
 
-Owns every name with our prefix, where its value came from, and the small settings class of each process built from it.
+Owns where every value came from: the environment and `.env` (read by `deploy.sources`), and the secrets `up` has drawn.
 Refuses a name it does not know (a typing error must not become a default), a value that is not allowed, and to show a
 secret. Order of belief: environment, `.env` in the working directory, `DATA_DIR/secrets.env` (secrets only), default.
 In each of them a secret may instead be named by a file (`…_FILE`). An empty value means the default.
@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from deploy.names import SECRETS, Names
-from deploy.sources import PREFIX, ConfigError, Found, dotenv, known
+from deploy.sources import PREFIX, ConfigError, Found, believed, dotenv, known, understood
 
 if TYPE_CHECKING:
     from projections.settings import ProjectionSettings
@@ -70,13 +68,14 @@ class Config:
         return f"{keys[0].id}:{keys[0].secret.get_secret_value()}" if keys else None
 
     def policy(self) -> "Policy":
+        from deploy.countries import with_countries
         from schemas.policy import DEFAULT_POLICY, PolicyUnusable, read_policy
 
         path = self.names.policy_file
         if path is None:
             return DEFAULT_POLICY
         try:
-            return read_policy(path.read_bytes(), str(path))
+            return with_countries(read_policy(path.read_bytes(), str(path)))
         except PolicyUnusable as fault:
             raise ConfigError(str(fault)) from fault
         except OSError as fault:
@@ -97,9 +96,7 @@ class Config:
 def load(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> Config:
     """The settings in effect. Raises `ConfigError` with one line per fault."""
     folder = cwd or Path.cwd()
-    found: dict[str, Found] = {}
-    for origin, texts in ((".env", dotenv(folder / ".env")), ("environment", environ)):
-        found |= known(texts, origin, folder)
+    found = believed(environ, folder)
     data_dir = folder / (found["data_dir"].text if "data_dir" in found and found["data_dir"].text else "var")
     drawn = known(dotenv(data_dir / SECRETS_FILE), SECRETS_FILE, folder)
     for field in SECRETS & drawn.keys():
@@ -115,22 +112,11 @@ def child_environment(config: Config, environ: Mapping[str, str] = os.environ) -
 
 def _config(found: Mapping[str, Found]) -> Config:
     given = {field: one for field, one in found.items() if one.text}
-    try:
-        names = Names.model_validate({field: one.text for field, one in given.items()})
-    except ValidationError as fault:
-        wrong = {str(error["loc"][0]) if error["loc"] else "": error["msg"] for error in fault.errors()}
-        raise ConfigError("\n".join(_told(field, message, given) for field, message in wrong.items())) from None
-    origins = {field: one.origin for field, one in given.items()}
-    return Config(names=names, origins=origins, texts={field: one.text for field, one in given.items()})
-
-
-def _told(field: str, message: str, given: Mapping[str, Found]) -> str:
-    if field not in Names.model_fields:  # a rule between several settings, which names them itself
-        return message.removeprefix("Value error, ")
-    one = given[field]
-    value = "its value" if field in SECRETS else repr(one.text)
-    wanted = Names.model_fields[field].description
-    return f"{PREFIX}{field.upper()} (from {one.origin}): {value} is not allowed; it is {wanted}"
+    return Config(
+        names=understood(found),
+        origins={field: one.origin for field, one in given.items()},
+        texts={field: one.text for field, one in given.items()},
+    )
 
 
 def gateway_settings(config: Config) -> "GatewaySettings":

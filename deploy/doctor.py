@@ -22,8 +22,9 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
 from deploy import clock
-from deploy.cluster import ClusterUnusable, admin_of
+from deploy.cluster import ClusterAway, ClusterUnusable, admin_of
 from deploy.config import SECRETS_FILE, Config
+from deploy.data_folder import FolderUnusable, made_private, open_to_others
 from deploy.drawn_secrets import DRAWN
 from deploy.sources import ConfigError
 from deploy.supervisor.premises import taken
@@ -32,6 +33,7 @@ from deploy.topics import check_topics
 CLOCK_APART_S: Final = 5
 LEAST_FREE_BYTES: Final = 1 << 30
 PROBED_WITHIN_S: Final = 3.0
+LOOK_THERE: Final = "look at the broker's log and its permissions"
 
 Verdict = Literal["ok", "warning", "bad"]
 
@@ -106,15 +108,21 @@ def _secrets(config: Config) -> list[Finding]:
 
 def _folder(config: Config) -> list[Finding]:
     folder = config.data_dir
+    mend = "set CALLGRANT_DATA_DIR to a folder you may write to"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made_private(folder)
         probe = folder / f".doctor-{secrets.token_hex(4)}"
         probe.touch()
         probe.unlink()
         free = shutil.disk_usage(folder).free
+    except FolderUnusable as fault:
+        return [_bad("data folder", str(fault), mend)]
     except OSError as fault:
-        mend = "set CALLGRANT_DATA_DIR to a folder you may write to"
         return [_bad("data folder", f"{folder} cannot be written ({fault.strerror})", mend)]
+    if open_to_others(folder):
+        return [
+            _warning("data folder", f"{folder}, which holds phone numbers, is open to others", f"chmod 700 {folder}")
+        ]
     if free < LEAST_FREE_BYTES:
         return [_warning("data folder", f"{folder} has {free >> 20} MiB left", "free some, or set CALLGRANT_DATA_DIR")]
     return [Finding(check="data folder", verdict="ok", found=f"{folder}, {free >> 30} GiB free")]
@@ -212,12 +220,12 @@ async def _told_by(check: Callable[[Config], Awaitable[list[Finding]]], config: 
     try:
         async with asyncio.timeout(60):
             return await check(config)
-    except ClusterUnusable as fault:
+    except ClusterAway as fault:
         return [_bad(name, str(fault), "start the cluster, or set CALLGRANT_KAFKA_BOOTSTRAP")]
+    except ClusterUnusable as fault:
+        return [_bad(name, str(fault), LOOK_THERE)]
     except (KafkaError, TimeoutError) as fault:
-        return [
-            _bad(name, f"the check failed ({type(fault).__name__})", "look at the broker's log and its permissions")
-        ]
+        return [_bad(name, f"the check failed ({type(fault).__name__})", LOOK_THERE)]
 
 
 def _bad(check: str, found: str, mend: str) -> Finding:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.config import SECRETS_FILE, Config
+from deploy.data_folder import made_private
 from deploy.sources import PREFIX
 
 DRAWN: Final[Mapping[str, Callable[[], str]]] = {
@@ -29,7 +30,7 @@ def secrets_or_drawn(config: Config) -> tuple[Config, list[str], Path]:
     missing = {field: draw() for field, draw in DRAWN.items() if not getattr(config.names, field)}
     if not missing:
         return config, [], path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made_private(path.parent)
     kept = path.read_text("utf-8") if path.exists() else HEAD
     lines = "".join(f"{PREFIX}{field.upper()}={text}\n" for field, text in missing.items())
     _write_whole(path, f"{kept.rstrip()}\n{lines}")

@@ -6,6 +6,7 @@ error and `callgrant config` say. Refuses to know where values come from (`deplo
 
 import ipaddress
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
@@ -36,8 +37,9 @@ def _app(part: str) -> tuple[str, str, str]:
 
 def _keys(text: Any) -> Any:
     parts = [part.partition(":") for part in _list(text)]
-    if any(not key for key, _, _ in parts) or len({key for key, _, _ in parts}) < len(parts):
-        raise ValueError("every key has an id of its own")
+    ids = Counter(key for key, _, _ in parts)
+    if "" in ids or any(times > 2 for times in ids.values()):
+        raise ValueError("every key has an id, and an id has a current and a previous secret at most")
     return [{"id": key, "secret": _whole(secret)} for key, _, secret in parts]
 
 
@@ -120,7 +122,9 @@ class Names(BaseModel):
     )
     meta_verify_tokens: Tokens = Field((), description="tokens of Meta's webhook verification, comma-separated")
     api_keys: Annotated[tuple[Named, ...], BeforeValidator(_keys)] = Field(
-        (), description="keys of those who may ask and report, comma-separated id:secret, every id once"
+        (),
+        description="keys of those who may ask and report, comma-separated id:secret, "
+        "an id at most twice: its current secret before the previous",
     )
     gupshup_tokens: Tokens = Field((), description=TOKENS_OF.format("Gupshup"))
     infobip_tokens: Tokens = Field((), description=TOKENS_OF.format("Infobip"))

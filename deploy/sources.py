@@ -1,13 +1,17 @@
-"""Names and texts as somebody wrote them: which are ours, which are misspelt, which name a file.
+"""Names and texts as somebody wrote them: which are ours, which are misspelt, which name a file, which one is believed.
 
-Owns reading one source (the environment, a `.env`). Refuses to understand a value: `deploy.names` does.
+Owns reading the environment and `.env`, and the text of every fault. Refuses to know what a value means: `deploy.names`
+does. Light to import, and of the other rooms it needs none, so every door can read settings by the same rules.
 """
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from pydantic import ValidationError
 
 from deploy.names import SECRETS, Names
 from deploy.trouble import Trouble
@@ -27,6 +31,22 @@ class Found:
 
     text: str
     origin: str
+
+
+def believed(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> dict[str, Found]:
+    """What was set in `.env` and in the environment, which wins, even with an empty value. Raises `ConfigError`."""
+    here = folder or Path.cwd()
+    return known(dotenv(here / ".env"), ".env", here) | known(environ, "environment", here)
+
+
+def understood(found: Mapping[str, Found]) -> Names:
+    """The settings that these texts mean; an empty one means the default. Raises `ConfigError`, one line a fault."""
+    given = {field: one for field, one in found.items() if one.text}
+    try:
+        return Names.model_validate({field: one.text for field, one in given.items()})
+    except ValidationError as fault:
+        wrong = {str(error["loc"][0]) if error["loc"] else "": error["msg"] for error in fault.errors()}
+        raise ConfigError("\n".join(_told(field, message, given) for field, message in wrong.items())) from None
 
 
 def dotenv(path: Path) -> dict[str, str]:
@@ -69,6 +89,15 @@ def known(texts: Mapping[str, str], origin: str, folder: Path) -> dict[str, Foun
     if faults:
         raise ConfigError("\n".join(faults))
     return found
+
+
+def _told(field: str, message: str, given: Mapping[str, Found]) -> str:
+    if field not in Names.model_fields:  # a rule between several settings, which names them itself
+        return message.removeprefix("Value error, ")
+    one = given[field]
+    value = "its value" if field in SECRETS else repr(one.text)
+    wanted = Names.model_fields[field].description
+    return f"{PREFIX}{field.upper()} (from {one.origin}): {value} is not allowed; it is {wanted}"
 
 
 def _nearest(name: str) -> str:

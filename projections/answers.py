@@ -63,8 +63,10 @@ def problem(status: int, title: str, detail: str, *, headers: dict[str, str] | N
 
 
 def bad_parameter(fault: BadParameter) -> Response:
-    """422, naming the parameter."""
-    return problem(422, "Unusable parameter", f"{fault.parameter}: {fault}", parameter=fault.parameter)
+    """422, naming the parameter when it is one of ours."""
+    if fault.parameter is None:
+        return problem(422, "Unusable parameter", str(fault))
+    return problem(422, "Unusable parameter", str(fault), parameter=fault.parameter)
 
 
 def as_document(body: dict[str, Any], status: int = 200) -> Response:

@@ -103,7 +103,7 @@ async def _page(parts: Parts, request: Request) -> Response:
         given = [(name, value) for name, value in request.query_params.multi_items() if name != "by"]
         asked = asked_of(QUESTIONS["funnel"], given)
     except BadParameter as fault:
-        asked = f"{fault.parameter}: {fault}"
+        asked = str(fault)
     behind, why = await _behind(parts)
     seen = await look(store, asked, behind, why)
     return HTMLResponse(

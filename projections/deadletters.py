@@ -33,7 +33,11 @@ class DeadLetters:
                 max_request_size=MAX_RECORD_BYTES,
                 compression_type="zstd",
             )
-            await producer.start()
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
             self._producer = producer
         waiting = []
         for at, why in sorted(batch.parked.items()):

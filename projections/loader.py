@@ -216,7 +216,10 @@ class Loader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def _leave(self) -> None:
-        """Let the batch on its way arrive; what is not inserted is dropped, uncommitted."""
+        """Let the batch on its way arrive; what is not inserted is dropped, uncommitted.
+
+        One that is late is not waited for any more, but its insert is: the store closes only after it.
+        """
         self._filling.emptied()
         if self._in_flight is not None:
             _, late = await asyncio.wait({self._in_flight}, timeout=self._settings.stop_within_s)

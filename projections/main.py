@@ -1,7 +1,7 @@
 """The projection as a process: HTTP first, then the store, its migrations, and loading until told to stop.
 
-Owns the order of coming up and going down. Health answers from the first moment, so that whoever
-waits sees what is waited for.
+Owns the order of coming up and going down. Health answers from the first moment, so that whoever waits sees what is
+waited for.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def _run(settings: ProjectionSettings) -> int:
         server.should_exit = True
         served = await serving
         if parts.store is not None:
-            parts.store.close()
+            await asyncio.to_thread(parts.store.close)  # waits for what is still being inserted or asked
     log.info("projection_ended", code=code if served else 1)
     return code if served else 1
 

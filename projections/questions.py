@@ -22,10 +22,13 @@ LAST_DAY: Final = date(2148, 12, 31)  # what the store's Date holds
 
 
 class BadParameter(ValueError):
-    """A parameter that cannot be used. `parameter` names it; the message never repeats its value."""
+    """A parameter that cannot be used. `parameter` names it, None when it is none of ours.
 
-    def __init__(self, parameter: str, message: str) -> None:
-        super().__init__(message)
+    Nothing of what was given is repeated, not even an unknown name: in `?447700900123=` it is a phone number.
+    """
+
+    def __init__(self, parameter: str | None, message: str) -> None:
+        super().__init__(message if parameter is None else f"{parameter}: {message}")
         self.parameter = parameter
 
 
@@ -99,7 +102,7 @@ def asked_of(question: Question, given: Iterable[tuple[str, str]]) -> Asked:
     values: dict[str, str] = {}
     for name, value in given:
         if name not in known:
-            raise BadParameter(name[:40], f"unknown parameter; {question.name} takes {', '.join(sorted(known))}")
+            raise BadParameter(None, f"unknown parameter; {question.name} takes {', '.join(sorted(known))}")
         if name in values:
             raise BadParameter(name, "given more than once")
         if value:

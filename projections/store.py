@@ -1,17 +1,18 @@
 """The store: ClickHouse embedded in this process or a server by URL; the same code from `connect` on.
 
-Owns opening, inserting and asking. Everything here
-blocks: callers in an event loop go through `asyncio.to_thread` (the engine releases the GIL). Refuses to know what a
-row means.
+Owns opening, inserting, asking and closing. Everything here blocks: callers in an event loop go through
+`asyncio.to_thread` (the engine releases the GIL). Refuses to know what a row means.
 
 Decisions:
 - Every setting an insert relies on is sent with it: defaults have moved between releases.
+- A caller that was cancelled leaves its thread behind: a store is closed only after the calls under way have returned.
 - An error's text quotes the row it choked on. Outside this module only its code, its name and the row number exist.
 """
 
 import contextlib
 import queue
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,11 @@ class Store:
         self.database = database
         self._release = release
         self._clients: list[Client] = []
-        self._readers: queue.Queue[Client] = queue.Queue()
+        self._readers: queue.Queue[Client | None] = queue.Queue()
+        """Those nobody asks through at the moment; None once the store is closed."""
+        self._reading = 0
+        self._writing = threading.Lock()
+        self._closed = False
         try:
             first = connect(None)
             self._clients.append(first)
@@ -88,16 +93,16 @@ class Store:
             for _ in range(readers):
                 reader = connect(database)
                 self._clients.append(reader)
-                self._readers.put(reader)
+                self._admit(reader)
             if not readers:  # somebody who does one thing after the other, like a migration
-                self._readers.put(self._writer)
+                self._admit(self._writer)
         except BaseException:
             self.close()
             raise
 
     def insert(self, table: str, body: bytes, token: str) -> None:
         """Insert lines of JSON. Returns when they are durable; raises `Refused`. The same token twice: stored once."""
-        with _told():
+        with self._turn(), _told():
             self._writer.raw_insert(
                 table,
                 insert_block=body,
@@ -107,13 +112,15 @@ class Store:
 
     def command(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement without an answer, in turn with the inserts. Raises `Refused`."""
-        with _told():
+        with self._turn(), _told():
             self._writer.command(statement, parameters=dict(parameters or {}))
 
     def ask(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Table:
         """Answer a query. Parameters go typed, as `{name:Type}`, never into the text. Raises `Refused`."""
         reader = self._readers.get()
         try:
+            if reader is None:
+                raise Refused(name="the store is closed")
             with _told():
                 found = reader.query(sql, parameters=dict(parameters or {}), settings=QUERY_SETTINGS)
                 return Table(tuple(found.column_names), found.result_rows)
@@ -121,12 +128,30 @@ class Store:
             self._readers.put(reader)
 
     def close(self) -> None:
-        """Let go of the engine and of the lock."""
+        """Wait for the calls under way, then let go of the engine and of the lock. Later calls are `Refused`."""
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+        for _ in range(self._reading):
+            self._readers.get()
+        self._readers.put(None)
         for client in self._clients:
             with contextlib.suppress(ClickHouseError):
                 client.close()
         self._clients.clear()
         self._release()
+
+    def _admit(self, reader: Client) -> None:
+        self._readers.put(reader)
+        self._reading += 1
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._writing:
+            if self._closed:
+                raise Refused(name="the store is closed")
+            yield
 
 
 def open_server(url: str, database: str, *, readers: int = 2) -> Store:

@@ -54,10 +54,16 @@ def _user(value: str) -> str:
     return user
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("an id has no control characters or lone surrogates")
+    return value
+
+
 Instant = Annotated[int, BeforeValidator(instant, json_schema_input_type=int | str)]
 PhoneNumberId = Annotated[str, AfterValidator(_number)]
 User = Annotated[str, AfterValidator(_user)]
-Id = Annotated[str, Field(min_length=1, max_length=512)]
+Id = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
 Text = Annotated[str, Field(max_length=512)]
 
 

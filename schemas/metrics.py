@@ -105,7 +105,13 @@ WORKER: Final[tuple[Metric, ...]] = (
         name="callgrant_worker_last_commit_age_seconds",
         kind="gauge",
         unit="seconds",
-        meaning="Since a batch was last acknowledged.",
+        meaning="Since the broker last took offsets of this worker; ticks keep it low where nothing else comes.",
+    ),
+    Metric(
+        name="callgrant_worker_halted",
+        kind="gauge",
+        unit="1",
+        meaning="1 when the worker halted because most of what came could not be judged; a person is needed.",
     ),
 )
 API: Final[tuple[Metric, ...]] = (

@@ -10,13 +10,14 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from deploy.broker.node import LocalBroker
+from deploy.sources import believed, understood
 from tests.ports import free_pair
 
 ROOT = Path(__file__).parent.parent
-CACHE = ROOT / os.environ.get("CALLGRANT_DATA_DIR", "var") / "cache"
+CACHE = ROOT / understood(believed(folder=ROOT)).data_dir / "cache"
 
 set_hypothesis_home_dir(CACHE / "hypothesis")
-# No deadline: these machines are shared, and an example that was slow once says nothing.
+# No deadline: the tests run beside a broker and other processes, and an example that was slow once says nothing.
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=2_000, deadline=None)
 hypothesis.settings.load_profile("quick")  # `--hypothesis-profile=long` wins

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy import config as settings
+from deploy.data_folder import made_private
 from deploy.trouble import Trouble
 
 
@@ -35,7 +36,9 @@ def worker(
     ] = 1,
 ) -> None:
     """Translates, judges, announces: from raw topics to the state of every pair."""
-    told = settings.worker_settings(settings.load(), number)
+    config = settings.load()
+    told = settings.worker_settings(config, number)
+    made_private(config.data_dir)
     from streams.worker.main import run
 
     raise typer.Exit(run(told))
@@ -51,7 +54,9 @@ def api() -> None:
 
 def projection() -> None:
     """Writes rows to ClickHouse; serves the analysts' page and questions."""
-    told = settings.projection_settings(settings.load())
+    config = settings.load()
+    told = settings.projection_settings(config)
+    made_private(config.data_dir)
     from projections.main import run
 
     raise typer.Exit(run(told))
@@ -59,7 +64,9 @@ def projection() -> None:
 
 def migrate() -> None:
     """Bring the ClickHouse database up to date. The projection does so itself at its start."""
-    told = settings.projection_settings(settings.load())
+    config = settings.load()
+    told = settings.projection_settings(config)
+    made_private(config.data_dir)
     from projections.faults import ProjectionFault
     from projections.migrate import migrate as bring_up_to_date
     from projections.store import Refused, open_embedded, open_server

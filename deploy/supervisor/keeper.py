@@ -14,8 +14,10 @@ from typing import Final, Literal, Protocol
 
 from deploy.trouble import Trouble
 
-RESTART_AFTER_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
-"""By the number of starts in a row that never got ready."""
+RESTART_AFTER_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""By the number of short lives in a row: never ready, or not for long."""
+SETTLED_AFTER_S: Final = 30.0
+"""Ready for so long, a life was no short one: its end is an accident, and the pauses begin anew."""
 HOPELESS: Final = 5
 WITHIN_S: Final = 60.0
 """So many starts that die before they are ready, within this time: it will not get better by trying."""
@@ -79,6 +81,8 @@ class Keeper:
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._early_deaths: deque[float] = deque()
+        self._short_lives = 0
+        self._ready_since: float | None = None
         self._loop: asyncio.Task[None] | None = None
 
     def keep(self) -> None:
@@ -122,6 +126,7 @@ class Keeper:
             if how is None and not self._stop.is_set():
                 self._ready.set()
                 self._early_deaths.clear()
+                self._ready_since = monotonic()
                 self._say("ready")
                 how = await first_of(ended, self._stop.wait())
             if not isinstance(how, str) or self._stop.is_set():
@@ -143,17 +148,8 @@ class Keeper:
     async def _bury(self, how: str) -> None:
         """Wait a moment and start it again, or give up."""
         while not self._stop.is_set():
-            now = monotonic()
-            self._early_deaths.append(now)
-            while self._early_deaths[0] < now - WITHIN_S:
-                self._early_deaths.popleft()
-            tries = len(self._early_deaths)
-            if tries >= HOPELESS:
-                raise Hopeless(
-                    f"{self.what.name} died {tries} times before it was ready (last: {how}); "
-                    f"the end of {self.what.log}:\n{last_words(self.what.log)}"
-                )
-            pause_s = RESTART_AFTER_S[min(tries, len(RESTART_AFTER_S)) - 1]
+            self._count_this_death(how)
+            pause_s = RESTART_AFTER_S[min(self._short_lives, len(RESTART_AFTER_S)) - 1]
             self._say("died", f"{how}; starting it again in {pause_s:g} s")
             await first_of(self._stop.wait(), asyncio.sleep(pause_s))
             if self._stop.is_set():
@@ -164,6 +160,23 @@ class Keeper:
                 how = str(trouble)
             else:
                 return
+
+    def _count_this_death(self, how: str) -> None:
+        """A short life counts for the pause; only one that never got ready counts for giving up."""
+        now, ready_since = monotonic(), self._ready_since
+        self._ready_since = None
+        if ready_since is not None:
+            self._short_lives = 1 if now - ready_since >= SETTLED_AFTER_S else self._short_lives + 1
+            return
+        self._short_lives += 1
+        self._early_deaths.append(now)
+        while self._early_deaths[0] < now - WITHIN_S:
+            self._early_deaths.popleft()
+        if (tries := len(self._early_deaths)) >= HOPELESS:
+            raise Hopeless(
+                f"{self.what.name} died {tries} times before it was ready (last: {how}); "
+                f"the end of {self.what.log}:\n{last_words(self.what.log)}"
+            )
 
     def _say(self, state: State, note: str = "") -> None:
         self._tell(Told(name=self.what.name, state=state, pid=self.what.pid, address=self.what.address, note=note))

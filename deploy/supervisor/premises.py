@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.data_folder import made_private
 from deploy.trouble import Trouble
 
 
@@ -21,7 +22,7 @@ class Occupied(Trouble):
 @contextmanager
 def alone_in(data_dir: Path) -> Iterator[None]:
     """Hold the folder. The kernel lets go of the lock with the process, however that ends, so it is never stale."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    made_private(data_dir)
     path = data_dir / "up.lock"
     with path.open("a+", encoding="utf-8") as lock:
         try:

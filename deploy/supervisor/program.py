@@ -7,6 +7,7 @@ Ctrl-C in the terminal is ours to pass on, in order) and tethered to us: on Linu
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from deploy.broker.troubles import BrokerDied
 STOP_WITHIN_S: Final = 20.0
 ASK_AGAIN_AFTER_S: Final = 0.1
 BROKER_READY_WITHIN_S: Final = 120.0
+LOG_AT_MOST_BYTES: Final = 50 * 1024 * 1024
+LOOK_AT_LOG_EVERY_S: Final = 60.0
 
 
 class Program:
@@ -41,6 +44,7 @@ class Program:
 
     async def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(bounded, self.log)
         with self.log.open("ab") as log:
             # The tether counts on the thread that forks to live as long as we do: asyncio forks in the loop's own.
             self._running = await asyncio.create_subprocess_exec(
@@ -65,7 +69,13 @@ class Program:
                 await asyncio.sleep(ASK_AGAIN_AFTER_S)
 
     async def until_ended(self) -> str:
-        code = await self._running.wait() if self._running is not None else 0
+        if (running := self._running) is None:
+            return "ended"
+        while (code := running.returncode) is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AT_LOG_EVERY_S):
+                    await running.wait()
+            await asyncio.to_thread(bounded, self.log)
         return f"ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     async def stop(self) -> None:
@@ -85,6 +95,17 @@ class Program:
         if self._running is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._running.kill()
+
+
+def bounded(log: Path) -> None:
+    """Begin a log anew that has grown too long; what it held is kept until the next time.
+
+    The process goes on writing to the same file: it was opened to append, so it writes on from the new beginning. The
+    lines of the moment between copying and emptying are lost.
+    """
+    if log.exists() and log.stat().st_size > LOG_AT_MOST_BYTES:
+        shutil.copyfile(log, log.with_suffix(".before.log"))
+        os.truncate(log, 0)
 
 
 class Broker:

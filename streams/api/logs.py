@@ -1,23 +1,33 @@
 """Log lines of this process: one JSON object each, on stdout.
 
-Owns the set-up. Lines of libraries are reduced to their template, without the arguments: those may quote what was met
-(promise 7). aiokafka is silenced: it would repeat an outage ten times a second, and the rooms that use it say it once.
+Owns the set-up. Lines of libraries are reduced to the words of their template, without the arguments, and faults to
+their type and place: the rest may quote what was met (promise 7). aiokafka is silenced: it would repeat an outage ten
+times a second, and the rooms that use it say it once.
 """
 
 import logging
+import re
 import sys
-from typing import Any
+from traceback import walk_tb
+from typing import Any, Final
 
 import orjson
 import structlog
+
+BEFORE_QUOTES: Final = re.compile(r"[\n\d'\"(<{=]")
+"""Where the words of a template may end and a quote begin: asyncio puts arguments and results into its templates."""
+PLACES: Final = 3
+"""How many frames of a fault are named, the innermost last."""
 
 
 class _Templates(logging.Handler):
     """Hands a library's line on as its template."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        more = {"exception": record.exc_info[0].__name__} if record.exc_info and record.exc_info[0] else {}
-        structlog.get_logger(record.name).log(record.levelno, "library", template=str(record.msg), **more)
+        words = BEFORE_QUOTES.split(str(record.msg), maxsplit=1)[0].strip()
+        structlog.get_logger(record.name).log(
+            record.levelno, "library", logger=record.name, template=words, exc_info=record.exc_info
+        )
 
 
 def set_up() -> None:
@@ -26,6 +36,7 @@ def set_up() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _fault_without_content,
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -38,3 +49,16 @@ def set_up() -> None:
 
 def _json(line: Any, **_: Any) -> bytes:
     return orjson.dumps(line, default=str)
+
+
+def _fault_without_content(
+    _logger: structlog.typing.WrappedLogger, _method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """`exc_info`, in each of its forms, as type and place."""
+    given = line.pop("exc_info", None)
+    fault = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(fault, BaseException):
+        places = [f"{frame.f_globals.get('__name__')}:{number}" for frame, number in walk_tb(fault.__traceback__)]
+        line["fault"] = type(fault).__name__
+        line["at"] = " > ".join(places[-PLACES:])
+    return line

@@ -1,8 +1,8 @@
 """Around every request: its log line, its numbers, and the answer when we failed.
 
-Owns what is told of a request: the route's template, the status, the time, the trace of a refusal. Refuses to tell
-path or query: both name people (promise 7). An exception's text may quote what it met, so only its type and place are
-told.
+Owns what is told of a request that was refused or failed: the route's template, the status, the time, the trace. One
+that was answered well is counted and not logged: a line for every question would fill the disk. Refuses to tell path or
+query: both name people (promise 7). An exception's text may quote what it met, so only its type and place are told.
 """
 
 import time
@@ -16,7 +16,7 @@ from streams.api.errors import Trouble, refuse
 from streams.api.gauges import Gauges
 
 QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
-"""Asked every few seconds by machines; counted, not logged while all is well."""
+"""Asked every few seconds by machines: that they are not ready yet is an answer, no refusal."""
 
 _log: Any = structlog.get_logger("api")
 
@@ -56,7 +56,7 @@ class Watch:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "unmatched")
             self._gauges.answered(route, status, seconds)
-            if route not in QUIET or status >= 500:
+            if not 0 < status < (500 if route in QUIET else 400):
                 more = {"trace": trace} if trace else {}
                 _log.info("answered", route=route, status=status, ms=round(seconds * 1000, 2), **more)
 

@@ -7,6 +7,7 @@ Decisions bound here
 - One action and each line are kept byte for byte; an element of an array is written again, without its white space.
 - `application/json` may also hold several lines of objects, which is what programs send that never heard of NDJSON.
 - A line that is not JSON is a fault of that line (422, with its index); a body that is not JSON at all is 400.
+- What occurs more than `MAX_AHEAD_S` after our clock is a fault: a clock or a unit is wrong.
 - An empty array is accepted: a caller that flushes an empty list has done nothing wrong.
 """
 
@@ -21,6 +22,8 @@ JSON_KINDS: Final = frozenset({"application/json"})
 LINE_KINDS: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 MAX_LINES: Final = 2 * MAX_ACTIONS
 """Blank lines included, so that a body of line ends costs nothing."""
+MAX_AHEAD_S: Final = 3_600
+"""How far a caller's clock may be ahead of ours."""
 
 Fault = dict[str, object]
 
@@ -49,7 +52,7 @@ WRONG_KIND: Final = Unacceptable(
 )
 
 
-def read_actions(body: bytes, content_type: str, content_encoding: str = "") -> Actions | Unacceptable:
+def read_actions(body: bytes, content_type: str, content_encoding: str = "", *, now_at: int) -> Actions | Unacceptable:
     """The actions of a body, or every fault of it. Total: never raises on content."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in JSON_KINDS | LINE_KINDS or content_encoding.lower() not in {"", "identity"}:
@@ -57,12 +60,12 @@ def read_actions(body: bytes, content_type: str, content_encoding: str = "") -> 
     if not body.strip():
         return NO_ACTION
     if kind in LINE_KINDS:
-        return _by_line(body)
+        return _by_line(body, now_at)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _by_line(body) if _looks_like_lines(body) else NOT_JSON
-    return _of_array(value) if isinstance(value, list) else _judged([value], [body.strip()])
+        return _by_line(body, now_at) if _looks_like_lines(body) else NOT_JSON
+    return _of_array(value, now_at) if isinstance(value, list) else _judged([value], [body.strip()], now_at)
 
 
 def _looks_like_lines(body: bytes) -> bool:
@@ -72,7 +75,7 @@ def _looks_like_lines(body: bytes) -> bool:
     return len(lines) > 1 and all(line.startswith(b"{") and line.endswith(b"}") for line in lines)
 
 
-def _by_line(body: bytes) -> Actions | Unacceptable:
+def _by_line(body: bytes, now_at: int) -> Actions | Unacceptable:
     if body.count(b"\n") > MAX_LINES:
         return TOO_MANY
     lines = [line for line in (raw.strip() for raw in body.split(b"\n")) if line]
@@ -84,10 +87,10 @@ def _by_line(body: bytes) -> Actions | Unacceptable:
             values.append(orjson.loads(line))
         except orjson.JSONDecodeError:
             values.append(NOT_JSON)
-    return _judged(values, lines)
+    return _judged(values, lines, now_at)
 
 
-def _of_array(values: list[Any]) -> Actions | Unacceptable:
+def _of_array(values: list[Any], now_at: int) -> Actions | Unacceptable:
     if len(values) > MAX_ACTIONS:
         return TOO_MANY
     kept: list[bytes] = []
@@ -97,16 +100,19 @@ def _of_array(values: list[Any]) -> Actions | Unacceptable:
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             values[index] = NOT_JSON
             kept.append(b"")
-    return _judged(values, kept)
+    return _judged(values, kept, now_at)
 
 
-def _judged(values: list[Any], kept: list[bytes]) -> Actions | Unacceptable:
+def _judged(values: list[Any], kept: list[bytes], now_at: int) -> Actions | Unacceptable:
     faults: list[Fault] = []
     for index, value in enumerate(values):
         if value is NOT_JSON:
             faults.append({"index": index, "path": "$", "message": "not JSON, or nested too deeply"})
         elif isinstance(found := check_action(value), list):
             faults += [{"index": index, **fault} for fault in found]
+        elif found.occurred_at > now_at + MAX_AHEAD_S:
+            message = f"this is in the future; allowed is at most {MAX_AHEAD_S} s ahead of the gateway's clock"
+            faults.append({"index": index, "path": "$.occurred_at", "message": message})
     if faults:
         detail = f"nothing was stored: {len(faults)} faults in {len({fault['index'] for fault in faults})} actions"
         return Unacceptable(422, detail, tuple(faults))

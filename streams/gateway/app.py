@@ -159,7 +159,8 @@ class Gateway:
         body = await self._bodies.read(receive, int(said.get(b"content-length", NOT_DECLARED)))
         if isinstance(body, str):
             return OF_FAULT[body]
-        actions = read_actions(body, said.get(b"content-type", ""), said.get(b"content-encoding", ""))
+        kind, encoding = said.get(b"content-type", ""), said.get(b"content-encoding", "")
+        actions = read_actions(body, kind, encoding, now_at=now_ms() // 1000)
         if isinstance(actions, Unacceptable):
             return answers.problem(
                 "invalid", actions.status, TITLES[actions.status], actions.detail, faults=actions.faults

@@ -1,42 +1,61 @@
 """JSON lines on stdout, one event a line, ours and the libraries' alike.
 
-Owns the form of a line and which libraries may speak. Refuses content: aiokafka describes records when it talks
-freely, so it only speaks of what ends it; what matters of a session is said by `streams.kafka` itself.
+Owns the form of a line and which libraries may speak. Refuses content: a library's line keeps the words of its
+template and loses its arguments, a fault is told by its type and where it happened, never by its text or what stood in
+its locals. aiokafka describes records when it talks freely, so it only speaks of what ends it; what matters of a
+session is said by `streams.kafka` itself.
 """
 
 import logging
+import re
 import sys
+from traceback import walk_tb
 from typing import Final
 
 import structlog
 
 LEVELS: Final = {"aiokafka": logging.CRITICAL, "uvicorn": logging.ERROR, "asyncio": logging.ERROR}
+BEFORE_QUOTES: Final = re.compile(r"[\n\d'\"(<{=]")
+"""Where the words of a template may end and a quote begin: asyncio puts arguments and results into its templates."""
+PLACES: Final = 3
+"""How many frames of a fault are named, the innermost last."""
+
+
+class _Templates(logging.Handler):
+    """Hands a library's line on as its template."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = BEFORE_QUOTES.split(str(record.msg), maxsplit=1)[0].strip()
+        structlog.get_logger(record.name).log(
+            record.levelno, "library", logger=record.name, template=words, exc_info=record.exc_info
+        )
 
 
 def set_up() -> None:
-    stamped: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
-    ]
+    """Once, at the start of the process."""
     structlog.configure(
-        processors=[*stamped, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _fault_without_content,
+            structlog.processors.JSONRenderer(),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
     )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=stamped,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.INFO)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Templates()], force=True)
     for name, level in LEVELS.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _fault_without_content(
+    _logger: structlog.typing.WrappedLogger, _method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """`exc_info`, in each of its forms, as type and place."""
+    given = line.pop("exc_info", None)
+    fault = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(fault, BaseException):
+        places = [f"{frame.f_globals.get('__name__')}:{number}" for frame, number in walk_tb(fault.__traceback__)]
+        line["fault"] = type(fault).__name__
+        line["at"] = " > ".join(places[-PLACES:])
+    return line

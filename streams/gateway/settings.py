@@ -22,12 +22,13 @@ class GatewaySettings:
     """(app or "", secret); of one app the current before the previous."""
     meta_verify_tokens: tuple[str, ...] = field(default=(), repr=False)
     api_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """(id, secret)."""
+    """(id, secret); of one id the current before the previous."""
     max_body_bytes: int = 4 * 1024 * 1024
     """Meta sends up to 3 MB."""
     read_within_s: float = 5.0
     """From the head of a request to the end of its body; and for the head, from its first byte."""
-    acknowledge_within_s: float = 5.0
+    acknowledge_within_s: float = 4.0
+    """From the end of a body to the broker's word, or the answer is 503: it is out within 5 s."""
     flush_after_ms: float = 3.0
     max_pending_bytes: int = 32 * 1024 * 1024
     """What may wait for the broker; more is answered 503 at once."""

@@ -2,6 +2,7 @@
 
 Owns when a session begins and ends. Refuses to know batches: it runs what is sent on a session as tasks, tells the
 producer when a session is open or the cluster is away, and lets what is on its way finish when a session is replaced.
+Whatever a session raises is a failed session, never the end of the keeper: a new one is tried.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from streams.kafka.session import Session
 
@@ -107,15 +107,17 @@ class Keeper:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _begin(self) -> Term | None:
-        session = self._new_session()
+        session: Session | None = None
         try:
+            session = self._new_session()
             await session.open()
             usable = await session.confirm()
         except asyncio.CancelledError:
-            await session.close(abandon=True)
+            await _close(session, abandon=True)
             raise
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self._unreachable(session, type(error).__name__, "start the broker, or set CALLGRANT_KAFKA_BOOTSTRAP")
+        except Exception as error:  # noqa: BLE001 - the broker's, the network's, or a defect
+            mend = "start the broker, or set CALLGRANT_KAFKA_BOOTSTRAP"
+            await self._unreachable(session, type(error).__name__, mend)
             return None
         if not usable:
             await self._unreachable(session, "a topic has no leader", "run `callgrant topics create`")
@@ -126,12 +128,12 @@ class Keeper:
         self._heard_at_s = asyncio.get_running_loop().time()
         return Term(session)
 
-    async def _unreachable(self, session: Session, why: str, mend: str) -> None:
+    async def _unreachable(self, session: Session | None, why: str, mend: str) -> None:
         if self.reachable:
             log.warning("cluster_away", why=why, mend=mend)
         self.reachable = False
         self._away()
-        await session.close(abandon=True)
+        await _close(session, abandon=True)
 
     async def _watch_over(self, term: Term) -> None:
         probing = asyncio.create_task(self._probe(term))
@@ -142,13 +144,17 @@ class Keeper:
             await asyncio.wait([probing])
 
     async def _probe(self, term: Term) -> None:
-        """End the term when the cluster has not been heard for too long."""
-        while self.heard_ago_s() <= self._watch.renew_after_s:
-            await asyncio.sleep(self._watch.probe_every_s)
-            if await term.session.confirm():
-                self._heard_at_s = asyncio.get_running_loop().time()
-        log.warning("session_given_up", unheard_for_s=self._watch.renew_after_s)
-        term.ended.set()
+        """End the term when the cluster has not been heard for too long, or cannot be asked."""
+        try:
+            while self.heard_ago_s() <= self._watch.renew_after_s:
+                await asyncio.sleep(self._watch.probe_every_s)
+                if await term.session.confirm():
+                    self._heard_at_s = asyncio.get_running_loop().time()
+            log.warning("session_given_up", unheard_for_s=self._watch.renew_after_s)
+        except Exception as error:  # noqa: BLE001 - the broker's, the network's, or a defect
+            log.warning("session_broke", error=type(error).__name__)
+        finally:
+            term.ended.set()  # however it ends: a term that nobody watches is never replaced
 
     def _retire(self, term: Term, patience_s: float) -> None:
         async def retire() -> None:
@@ -159,8 +165,17 @@ class Keeper:
                 sending.cancel()
             if left:
                 await asyncio.wait(left)
-            await term.session.close(abandon=bool(left))
+            await _close(term.session, abandon=bool(left))
 
         closing = asyncio.create_task(retire())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+
+async def _close(session: Session | None, *, abandon: bool) -> None:
+    if session is None:
+        return
+    try:
+        await session.close(abandon=abandon)
+    except Exception as error:  # noqa: BLE001 - it should not raise; what it holds is given up either way
+        log.warning("session_not_closed", error=type(error).__name__)

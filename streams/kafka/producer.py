@@ -17,6 +17,8 @@ Decisions bound here
 - A refused batch ends an idempotent session: every later batch of that partition would get OutOfOrderSequenceNumber
   for ever. So only the refused batch's own waiters are told `refused`, the session is replaced, and what it tore down
   with it, which the broker certainly did not store, is sent again on the next session.
+- Any other error of a session (a connection reset, a defect) ends it too: its batch is told `away`, nothing is sent
+  again by us, since the broker may have it.
 - A session that could not confirm the cluster for `renew_after_s` is replaced too: a new one asks the bootstrap address
   again, an old one only the brokers it knew.
 """
@@ -54,12 +56,17 @@ class ProducerLimits:
 
     flush_after_ms: float = 3.0
     flush_bytes: int = 256 * 1024
-    acknowledge_within_s: float = 5.0
+    acknowledge_within_s: float = 4.0
+    """From the opening of the batch. A sender waits 5 s; the rest is for what is not the broker's."""
     max_pending_bytes: int = 32 * 1024 * 1024
     probe_every_s: float = 1.0
     heard_within_s: float = 4.0
     """How old the last word of the cluster may be for `ready`."""
     renew_after_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.flush_bytes > MAX_RECORD_BYTES:
+            raise ValueError(f"flush_bytes is at most {MAX_RECORD_BYTES} (MAX_RECORD_BYTES): a session takes no more")
 
 
 class _Batch:
@@ -201,6 +208,10 @@ class BatchProducer:
                 self._settle(batch, AWAY)
         except KafkaError as error:
             self._refused(batch, error)
+            term.ended.set()
+        except Exception as error:  # noqa: BLE001 - OSError, or a defect: a batch nobody settles closes the door for ever
+            log.warning("session_broke", topic=batch.topic, error=type(error).__name__)
+            self._settle(batch, AWAY)
             term.ended.set()
         else:
             self._keeper.heard(term)

@@ -19,6 +19,7 @@ from aiokafka.errors import (
     InvalidProducerIdMapping,
     KafkaError,
     KafkaTimeoutError,
+    MessageSizeTooLargeError,
     OutOfOrderSequenceNumber,
     ProducerClosed,
     ProducerFenced,
@@ -69,7 +70,8 @@ class Session(Protocol):
         """Those with a leader, as last heard."""
 
     async def send(self, topic: str, partition: int, records: Sequence[Record]) -> int:
-        """The base offset, once all in-sync replicas have the batch. Repeats by itself what may be repeated."""
+        """The base offset, once all in-sync replicas have the batch, which is all of `records` or an error. Repeats by
+        itself what may be repeated."""
 
     async def confirm(self) -> bool:
         """Ask the cluster: does it answer, and has each topic a partition with a leader?"""
@@ -111,7 +113,11 @@ class KafkaSession:
     async def send(self, topic: str, partition: int, records: Sequence[Record]) -> int:
         batch = self._producer.create_batch()
         for record in records:
-            batch.append(timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers)
+            taken = batch.append(
+                timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
+            )
+            if taken is None:  # it and all after it would be lost, and acknowledged
+                raise MessageSizeTooLargeError(f"{len(records)} records are more than one batch takes")
         place = (topic, partition)
         try:
             # Its queue takes one batch a partition, and it counts the time of a second waiter more than once.

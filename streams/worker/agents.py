@@ -5,6 +5,7 @@ acknowledged. A crash between any two repeats the batch: same facts, same derive
 formats.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from faust.types import TP
 from schemas.policy import Policy
 from schemas.topics import TopicNames
 from streams.worker.deadlines import Deadline
-from streams.worker.exits import Code, die
-from streams.worker.fold import Folded, fold_deadlines, fold_facts, newest_tick, refuse_commands
+from streams.worker.fold import FactFold, Folded, fold_deadlines, newest_tick, refuse_commands
+from streams.worker.halt import MostlyBad
 from streams.worker.measures import Measures
 from streams.worker.outputs import Outbox, Sender
 from streams.worker.parking import Limit
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 SOURCES: Final = ("webhooks.raw", "actions.raw")
 FOLDED: Final = ("permission.events", "permission.commands", "permission.ticks")
+GIVE_WAY_AFTER_S: Final = 0.05
+"""A batch may be a thousand facts of one long history: other lanes, commits and the watchdog get their turn."""
 
 
 class Gate(Protocol):
@@ -72,19 +75,11 @@ class Limits:
         self._limits: dict[TP, Limit] = {}
 
     def check(self, tp: TP, flags: Sequence[bool], reasons: dict[str, int]) -> None:
-        """End the process when most of what comes is bad, before anything is written: the offsets stay."""
+        """Raise when most of what comes is bad, before anything is written: the worker halts and the offsets stay."""
         limit = self._limits[tp] = self._limits.get(tp, Limit()).after(flags)
         if limit.broken is not None:
             named = ", ".join(sorted(reasons))
-            die(
-                Code.MOSTLY_BAD,
-                "%s-%d: %s could not be judged (%s); nothing of this batch was parked and its offset is kept. "
-                "Mend the writer or this program, then start again",
-                tp.topic,
-                tp.partition,
-                limit.broken,
-                named,
-            )
+            raise MostlyBad(f"{tp.topic}-{tp.partition}: {limit.broken} could not be judged ({named})")
 
 
 class Translate:
@@ -131,6 +126,7 @@ class Fold:
         self._limits = Limits()
         self._folded_until: dict[int, int] = {}  # partition: the offset after the last fact folded here
         self._folded_to: dict[int, int] = {}  # partition: the latest event time folded here
+        self._unreadable: set[str] = set()  # digests of keys whose stored row could not be read, each told once
 
     async def work(self, event: Any) -> None:
         """One batch of one partition."""
@@ -152,8 +148,16 @@ class Fold:
         def get(key: bytes) -> bytes | None:
             return self._table.get(partition, key)
 
-        folded = fold_facts(arrivals, get, self._policy, self._partitions)
-        self._limits.check(TP(self._events, partition), folded.flags, folded.reasons)
+        fold = FactFold(get, self._policy, self._partitions)
+        began_at = time.monotonic()
+        for arrival in arrivals:
+            fold.take(arrival)
+            if time.monotonic() - began_at > GIVE_WAY_AFTER_S:
+                await asyncio.sleep(0)  # only this lane writes the partition: what was loaded stays true
+                began_at = time.monotonic()
+        folded = fold.finish()
+        flags = folded.flags + [True] * self._newly_unreadable(partition, folded)
+        self._limits.check(TP(self._events, partition), flags, folded.reasons)
         await self._write(partition, folded)
         self._folded_until[partition] = arrivals[-1].offset + 1
         self._folded_to[partition] = max(self._folded_to.get(partition, 0), folded.latest_at)
@@ -171,7 +175,22 @@ class Fold:
         folded_to = self._folded_to.get(partition, 0)
         until = counts_to(tick_at, behind=self._behind(partition), folded_to=folded_to)
         while due := self._table.due(partition, until, DUE_AT_ONCE):
-            await self._write(partition, fold_deadlines(due, until, get, self._policy))
+            folded = fold_deadlines(due, until, get, self._policy)
+            self._newly_unreadable(partition, folded)
+            await self._write(partition, folded)
+
+    def _newly_unreadable(self, partition: int, folded: Folded) -> int:
+        """Tell of stored rows that cannot be read, once each. How many are new: where it is most, it is the program."""
+        fresh = folded.unreadable - self._unreadable
+        for digest in sorted(fresh):
+            log.error(
+                "partition %d: the stored state of key %s (sha256) cannot be read; facts of that pair are put aside as "
+                "state_unreadable and its row is left as it is",
+                partition,
+                digest,
+            )
+        self._unreadable |= fresh
+        return len(fresh)
 
     def _behind(self, partition: int) -> bool:
         tp = TP(self._events, partition)

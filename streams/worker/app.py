@@ -60,20 +60,27 @@ class Worker:
     measures: Measures
 
     def ready(self) -> bool:
-        """Recovered, no rebalance under way, sources being read."""
+        """Recovered, no rebalance under way, sources being read, not halted."""
         app = self.app
         tables = app.tables
         gate = app.gate
         return bool(
-            gate is not None
+            app.halt.reason is None
+            and gate is not None
             and gate.is_open
             and tables.actives_ready
             and not app.rebalancing
             and not tables.recovery.in_recovery  # type: ignore[attr-defined]
         )
 
+    def halted(self) -> str | None:
+        """Why nothing is worked any more; None while it is."""
+        return self.app.halt.reason
+
     def progress(self) -> tuple[object, Waiting | None]:
         """For the watchdog. Before there is a consumer, what is waited for is the first rebalance."""
+        if self.app.halt.reason is not None:
+            return None, None  # to stay and say why is all a halted worker has to do
         return self.app.gate.progress() if self.app.gate is not None else (None, "rebalance")
 
 
@@ -123,6 +130,8 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
     """The whole worker."""
     names = settings.names
     app = faust_app(settings)
+    measures.committed_at = lambda: app.committed_at
+    measures.halted = lambda: app.halt.reason is not None
     started = Started(app)
     outbox = Outbox(names)
     table = batch_table(
@@ -140,7 +149,7 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
     )
     # Named: two agents made by `lanes` without a name would share one, and the second replace the first in silence.
     # Concurrency stays 1: the lanes are the parallelism.
-    app.agent(batched_topic(app, *map(names.of, SOURCES)), name="translate")(lanes(translate.work))
-    app.agent(batched_topic(app, *map(names.of, FOLDED)), name="fold")(lanes(fold.work))
+    app.agent(batched_topic(app, *map(names.of, SOURCES)), name="translate")(lanes(translate.work, app.halt))
+    app.agent(batched_topic(app, *map(names.of, FOLDED)), name="fold")(lanes(fold.work, app.halt))
     install_ticks(app, started.running_sender, outbox, settings.partitions, settings.tick_every_s)
     return Worker(app, table, measures)

@@ -4,6 +4,7 @@ Owns the seam between Faust's app and our transport and table. Refuses to decode
 decoding would acknowledge the event that caused it.
 """
 
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,23 @@ import faust
 from faust.serializers.schemas import Schema
 from faust.types import TopicT
 
+from streams.worker.halt import Halt
+
 if TYPE_CHECKING:
     from streams.worker.transport import BatchConsumer
 
 
 class BatchApp(faust.App):
-    """Faust's app, with the names of the batched topics and the gate that opens when a rebalance is over."""
+    """Faust's app, with the names of the batched topics, the gate that opens when a rebalance is over, and the halt.
+
+    `committed_at`: when the broker last took offsets of ours, on the monotonic clock; from the start, before the first.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.batched_topics: set[str] = set()
         self.gate: BatchConsumer | None = None
+        self.halt = Halt()
+        self.committed_at = time.monotonic()
         super().__init__(*args, **kwargs)
 
     def on_rebalance_end(self) -> None:

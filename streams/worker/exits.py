@@ -29,6 +29,7 @@ class Code(IntEnum):
     CRASHED = 1  # Faust's own: a service raised
     PORT_TAKEN = 65
     TOPICS_UNFIT = 66
+    GENERATION_UNFIT = 67
     BROKER_UNREACHABLE = 69
     SEND_FAILED = 70
     LANE_FAILED = 71  # fold, send or store raised
@@ -37,7 +38,6 @@ class Code(IntEnum):
     STALLED = 75
     HOLE = 76
     EXPELLED = 77
-    MOSTLY_BAD = 78
 
 
 def die(code: Code, message: str, *details: object) -> NoReturn:

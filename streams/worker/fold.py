@@ -5,6 +5,7 @@ state row is decoded once and encoded once a batch; every step in between tells 
 raise on content.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from schemas.events import Fact
 from schemas.ids import Pair, derived_id, parse_pair, partition_of
 from schemas.policy import NumberEntry, Policy
 from schemas.records import encode_record
-from schemas.state import PairState, decode_state, encode_state
+from schemas.state import PairState, StateUnreadable, decode_state, encode_state
 from streams.permission.step import Step, deadline_of, pass_time, step
 from streams.worker.deadlines import Deadline, index_key
 from streams.worker.parking import parked
@@ -33,7 +34,11 @@ _UNKNOWN_NUMBER: Final = NumberEntry()
 
 @dataclass(slots=True)
 class Folded:
-    """What one batch comes to. `flags`: per record, whether it gave nothing but a dead letter."""
+    """What one batch comes to. `flags`: per record, whether it gave nothing but a dead letter.
+
+    `unreadable`: digests of the keys whose stored row could not be read. Their facts have no flag: one damaged row says
+    nothing about what comes.
+    """
 
     rows: dict[bytes, Row] = field(default_factory=dict)
     index: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -43,6 +48,7 @@ class Folded:
     reasons: Counter[str] = field(default_factory=Counter)
     change_types: Counter[str] = field(default_factory=Counter)
     flags: list[bool] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
     new: int = 0
     repeated: int = 0
     latest_at: int = 0
@@ -59,15 +65,21 @@ class _Rows:
 
     def __init__(self, get: Get, policy: Policy, folded: Folded) -> None:
         self._get, self._policy, self._folded = get, policy, folded
-        self._states: dict[bytes, PairState] = {}
+        self._states: dict[bytes, PairState | None] = {}
         self._deadlines: dict[bytes, int | None] = {}  # of the rows that changed
 
-    def load(self, key: bytes, pair: Pair) -> PairState:
-        state = self._states.get(key)
-        if state is None:
-            value = self._get(key)
+    def load(self, key: bytes, pair: Pair) -> PairState | None:
+        """The state as it is now; None when the stored row cannot be read: then nothing of the pair is written."""
+        if key in self._states:
+            return self._states[key]
+        value = self._get(key)
+        state: PairState | None
+        try:
             state = decode_state(value) if value is not None else PairState(phone_number_id=pair[0], user=pair[1])
-            self._states[key] = state
+        except StateUnreadable:
+            state = None
+            self._folded.unreadable.add(hashlib.sha256(key).hexdigest()[:16])
+        self._states[key] = state
         return state
 
     def number(self, pair: Pair) -> NumberEntry:
@@ -87,38 +99,63 @@ class _Rows:
         """Encode each touched row once and note its deadline."""
         for key, at in self._deadlines.items():
             state = self._states[key]
+            assert state is not None  # noqa: S101 - narrows a type: `took` put it there
             self._folded.rows[key] = Row(key, encode_state(state), state_headers(state, at))
             if at is not None:
                 self._folded.index[index_key(Deadline(at, key))] = b""
 
 
-def fold_facts(arrivals: Sequence[Arrival], get: Get, policy: Policy, partitions: int) -> Folded:
-    """Fold a batch of `permission.events`."""
-    folded = Folded()
-    rows = _Rows(get, policy, folded)
-    for arrival in arrivals:
-        fact = _fact_of(arrival, partitions)
+class FactFold:
+    """The fold of one batch of `permission.events`, record by record: whoever feeds it may give way in between.
+
+    Nothing else may write the partition from the first record to the writing of what `finish` gives.
+    """
+
+    def __init__(self, get: Get, policy: Policy, partitions: int) -> None:
+        self._policy, self._partitions = policy, partitions
+        self._folded = Folded()
+        self._rows = _Rows(get, policy, self._folded)
+
+    def take(self, arrival: Arrival) -> None:
+        """Fold the next record."""
+        folded, rows, policy = self._folded, self._rows, self._policy
+        fact = _fact_of(arrival, self._partitions)
         if isinstance(fact, Unreadable):
             folded.park(arrival, fact)
             folded.flags.append(True)
-            continue
+            return
         key, pair = arrival.key or b"", Pair(fact.phone_number_id, fact.user)
         state = rows.load(key, pair)
+        if state is None:
+            detail = "the stored state of this pair is not of this program's form"
+            folded.park(arrival, Unreadable(reason="state_unreadable", path="$", detail=detail))
+            return
         try:
             done = step(state, fact, policy, rows.number(pair))
         except Exception as fault:  # noqa: BLE001 - step is total; should it not be, one fact must not stop its partition
             folded.park(arrival, Unreadable(reason="fold_failed", path="$", detail=type(fault).__name__))
             folded.flags.append(True)
-            continue
+            return
         folded.flags.append(False)
         folded.latest_at = max(folded.latest_at, fact.occurred_at)
         if done.repeated:
             folded.repeated += 1
-            continue
+            return
         folded.new += 1
         rows.took(key, pair, done)
-    rows.finish()
-    return folded
+
+    def finish(self) -> Folded:
+        """What all of them come to."""
+        self._rows.finish()
+        return self._folded
+
+
+def fold_facts(arrivals: Sequence[Arrival], get: Get, policy: Policy, partitions: int) -> Folded:
+    """Fold a batch of `permission.events` in one go."""
+    fold = FactFold(get, policy, partitions)
+    for arrival in arrivals:
+        fold.take(arrival)
+    return fold.finish()
 
 
 def fold_deadlines(due: Sequence[Deadline], until: int, get: Get, policy: Policy) -> Folded:
@@ -132,6 +169,8 @@ def fold_deadlines(due: Sequence[Deadline], until: int, get: Get, policy: Policy
         if pair is None or get(key) is None:
             continue
         state = rows.load(key, pair)
+        if state is None:
+            continue
         done = pass_time(state, until, policy, rows.number(pair))
         if done.state is not state:
             rows.took(key, pair, done)

@@ -15,11 +15,12 @@ LIVE_LAG_S: Final = 15.0
 
 
 class Health:
-    """Answers until the process ends. `ready` and `loop_lag_s` are asked at each request."""
+    """Answers until the process ends. `ready`, `halted` (why, None: it is not) and `loop_lag_s` are asked each time."""
 
     def __init__(self, measures: Measures) -> None:
         self._measures = measures
         self.ready: Callable[[], bool] = lambda: False
+        self.halted: Callable[[], str | None] = lambda: None
         self.loop_lag_s: Callable[[], float] = lambda: 0.0
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
@@ -29,6 +30,8 @@ class Health:
                 live = self.loop_lag_s() < LIVE_LAG_S
                 return (200, "text/plain", b"live\n") if live else (503, "text/plain", b"the event loop is blocked\n")
             case "/readyz":
+                if (why := self.halted()) is not None:
+                    return 503, "text/plain", f"halted: {why}\n".encode()
                 return (200, "text/plain", b"ready\n") if self.ready() else (503, "text/plain", b"not ready\n")
             case "/metrics":
                 return 200, "text/plain; version=0.0.4; charset=utf-8", self._measures.page()

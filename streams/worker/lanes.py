@@ -1,7 +1,7 @@
 """Lanes: one task a partition, so that partitions wait side by side for the broker and each stays strictly in order.
 
 Owns how many batches are in work and what becomes of an exception: the process ends, because a stock agent would
-acknowledge the batch that raised. Refuses to acknowledge anything itself.
+acknowledge the batch that raised; where most was bad, every lane halts. Refuses to acknowledge anything itself.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from streams.worker.exits import Code, die, told
+from streams.worker.halt import Halt, MostlyBad
 
 SLOTS: Final = 32
 
@@ -16,7 +17,7 @@ Work = Callable[[Any], Awaitable[None]]
 """What is done with one event; its last step is `event.ack()`."""
 
 
-def lanes(work: Work, slots: int = SLOTS) -> Callable[[Any], Awaitable[None]]:
+def lanes(work: Work, halt: Halt, slots: int = SLOTS) -> Callable[[Any], Awaitable[None]]:
     """The body of an agent that hands each event to the lane of its partition. At most `slots` batches are in work."""
     queues: dict[int, asyncio.Queue[Any]] = {}
     tasks: list[asyncio.Task[None]] = []  # the loop itself keeps only weak references
@@ -25,8 +26,14 @@ def lanes(work: Work, slots: int = SLOTS) -> Callable[[Any], Awaitable[None]]:
     async def lane(queue: asyncio.Queue[Any]) -> None:
         while True:
             event = await queue.get()
+            if halt.reason is not None:
+                return
             try:
-                await work(event)
+                with halt.at_work():
+                    await work(event)
+            except MostlyBad as fault:
+                halt.begin(str(fault))
+                return
             except Exception as fault:  # noqa: BLE001 - whatever it was, the batch must not be acknowledged
                 message = event.message
                 place = f"{message.topic}-{message.partition} up to {message.offset}"

@@ -1,23 +1,46 @@
 """One JSON line a happening, on stdout: ours, Faust's and aiokafka's alike.
 
-Owns levels and the rate limit of a broker that is away. Refuses content: names, partitions, offsets, counts are logged.
+Owns levels and the rate limit of a broker that is away. Refuses content: we log names, partitions, offsets, counts; a
+library's line keeps the words of its template and loses its arguments; a fault is told by its type and place.
 """
 
 import logging
+import re
 import sys
 import time
 from typing import Final, TextIO
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from streams.worker.exits import told
 
 QUIET_S: Final = 10.0
 """Without a broker aiokafka writes thousands of lines; one of each kind in this time says as much."""
+BEFORE_QUOTES: Final = re.compile(r"[\n\d'\"(<{=]")
+"""Where the words of a template may end and a quote begin: asyncio puts arguments and results into its templates."""
 
-_SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
+
+def _ours(record: logging.LogRecord) -> bool:
+    # Faust's services speak under the name of the module of their class: ours, for some.
+    return record.name.startswith("streams.") and not str(record.msg).startswith("[^")
+
+
+def _without_content(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    record: logging.LogRecord = line["_record"]
+    line.pop("stack_info", None)
+    if not _ours(record):
+        line["event"] = BEFORE_QUOTES.split(str(record.msg), maxsplit=1)[0].strip()
+    if (given := line.pop("exc_info", None)) and given[1] is not None:
+        line["fault"] = told(given[1])
+    return line
+
+
+_SHARED: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.format_exc_info,
+    _without_content,
 )
 
 
@@ -37,9 +60,14 @@ class RateLimit(logging.Filter):
         return True
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name; its own shows the arguments
+        sys.stderr.write(f"a line of {record.name} could not be written\n")
+
+
 def set_up_logs(stream: TextIO | None = None) -> None:
     """Route everything through one handler. Called once by `run`."""
-    handler = logging.StreamHandler(stream or sys.stdout)
+    handler = _Lines(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,
@@ -60,7 +88,6 @@ def set_up_logs(stream: TextIO | None = None) -> None:
     def passes(record: logging.LogRecord) -> bool:
         if record.name.startswith("aiokafka"):
             return limit.filter(record)
-        # Faust's services tell of each start and stop under the name of the module of their class: ours, for some.
-        return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
+        return record.levelno > logging.INFO or _ours(record)  # services tell of each start and stop
 
     handler.addFilter(passes)

@@ -17,7 +17,7 @@ from streams.worker.health import Health
 from streams.worker.logs import set_up_logs
 from streams.worker.measures import Measures
 from streams.worker.settings import WorkerSettings
-from streams.worker.startup import Unfit, check_topics, hold, topic_counts
+from streams.worker.startup import Unfit, check_generation, check_topics, hold, topic_counts
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 def run(settings: WorkerSettings) -> int:
     """Work until TERM or INT (0) or a fault (anything else: start again)."""
     set_up_logs()
+    try:
+        check_generation(settings)
+    except Unfit as fault:
+        log.critical("%s", fault)
+        return fault.code
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until Faust takes it: TERM ends the waiting like INT
     measures = Measures()
     health = Health(measures)
@@ -55,7 +60,7 @@ def _work(settings: WorkerSettings, measures: Measures, health: Health) -> int:
     running = faust.Worker(worker.app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
     running.spinner = None
     watchdog = Watchdog(worker, loop.call_soon_threadsafe)
-    health.ready, health.loop_lag_s = worker.ready, watchdog.loop_lag_s
+    health.ready, health.halted, health.loop_lag_s = worker.ready, worker.halted, watchdog.loop_lag_s
     watchdog.start()
     log.info("worker %s starts in group %s", settings.instance, worker.app.conf.id)
     code: int = Code.STOPPED
@@ -66,8 +71,8 @@ def _work(settings: WorkerSettings, measures: Measures, health: Health) -> int:
     crash = worker.app.crash_reason or running.crash_reason
     if isinstance(crash, ConsistencyError):
         log.critical(
-            "the store in %s is ahead of %s: that topic was made anew or cut. Where it was meant, fold the log "
-            "again as a new generation (CALLGRANT_GENERATION)",
+            "the store in %s is ahead of %s: that topic was made anew or cut, and only the store still has what it "
+            "lost. Keep the folder and bring the topic back",
             settings.folder,
             settings.names.of("permission.state"),
         )

@@ -4,7 +4,7 @@ Owns one registry per process object. Refuses names and labels of its own, and l
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -15,9 +15,12 @@ _BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in WORKER}
 
 
 class Measures:
-    """What the worker counts."""
+    """What the worker counts. `committed_at` (on the monotonic clock) and `halted` are asked at each scrape."""
 
     def __init__(self) -> None:
+        began_at = time.monotonic()
+        self.committed_at: Callable[[], float] = lambda: began_at
+        self.halted: Callable[[], bool] = lambda: False
         self.registry = CollectorRegistry()
         self._records = self._counter("callgrant_worker_records_total")
         self._facts = self._counter("callgrant_worker_facts_total")
@@ -27,8 +30,11 @@ class Measures:
         batch = _BY_NAME["callgrant_worker_batch_seconds"]
         self._batch = Histogram(batch.name, batch.meaning, batch.labels, buckets=batch.buckets, registry=self.registry)
         age = _BY_NAME["callgrant_worker_last_commit_age_seconds"]
-        self._worked_at = time.monotonic()
-        Gauge(age.name, age.meaning, registry=self.registry).set_function(lambda: time.monotonic() - self._worked_at)
+        Gauge(age.name, age.meaning, registry=self.registry).set_function(
+            lambda: time.monotonic() - self.committed_at()
+        )
+        halted = _BY_NAME["callgrant_worker_halted"]
+        Gauge(halted.name, halted.meaning, registry=self.registry).set_function(lambda: float(self.halted()))
 
     def _counter(self, name: str) -> Counter:
         metric = _BY_NAME[name]
@@ -36,9 +42,8 @@ class Measures:
 
     def batch(self, agent: str, records: int, began_at: float) -> None:
         """One batch is done; `began_at` on the monotonic clock."""
-        self._worked_at = time.monotonic()
         self._records.labels(agent).inc(records)
-        self._batch.labels(agent).observe(self._worked_at - began_at)
+        self._batch.labels(agent).observe(time.monotonic() - began_at)
 
     def facts(self, new: int, repeated: int) -> None:
         """Facts folded."""

@@ -1,7 +1,7 @@
 """Dead letters: bytes we could not judge, put aside with reason and origin, and when that is no answer any more.
 
 Owns what a dead letter says and when to stop. Refuses to quote content, and to empty a topic into dead letters because
-a deploy was bad: then the worker stops and keeps its offsets.
+a deploy was bad: then the worker halts and keeps its offsets.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def one_each(why: Sequence[Unreadable]) -> list[Unreadable]:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much of one partition was bad lately. `broken`: why the worker must stop, None while it may go on."""
+    """How much of one partition was bad lately. `broken`: why the worker must halt, None while it may go on."""
 
     bad_in_a_row: int = 0
     broken: str | None = None

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from schemas.envelope import Headers, cloud_event, header
 from schemas.ids import derived_id
 from schemas.policy import Policy
-from schemas.state import PairState, decode_state, version_of
+from schemas.state import PairState, StateUnreadable, decode_state, version_of
 from streams.permission.step import deadline_of
 
 VERSION: Final = "version"
@@ -57,7 +57,10 @@ def again(key: bytes, value: bytes | None, policy: Policy) -> Row:
     """A stored row as a record once more: what else wrote under its key is overwritten with it."""
     if value is None:
         return Row(key, None, [])
-    state = decode_state(value)
+    try:
+        state = decode_state(value)
+    except StateUnreadable:  # as it was found: recovery took it by this header alone
+        return Row(key, value, [(VERSION, str(max(version_of(value), 0)).encode())])
     return Row(key, value, state_headers(state, deadline_of(state, policy)))
 
 
@@ -74,4 +77,7 @@ def due_on(arrival: Arrival, policy: Policy) -> int | None:
         return int(text)
     if arrival.value is None or header(arrival.headers, VERSION) is not None:
         return None
-    return deadline_of(decode_state(arrival.value), policy)
+    try:
+        return deadline_of(decode_state(arrival.value), policy)
+    except StateUnreadable:  # the fold says so when a fact of that pair comes
+        return None

@@ -47,6 +47,20 @@ def leader_topic(names: TopicNames) -> str:
     return f"{names.group('worker')}-__assignor-__leader"
 
 
+def check_generation(settings: WorkerSettings) -> None:
+    """Raise `Unfit` for a generation this worker cannot fold.
+
+    Raw topics and facts belong to no generation: a second worker group would translate them into the same
+    `permission.events` again, each fact twice.
+    """
+    if settings.generation > 1:
+        raise Unfit(
+            Code.GENERATION_UNFIT,
+            f"CALLGRANT_GENERATION is {settings.generation}, but a worker folds generation 1 only: a further one would "
+            "write every fact to the log again. Set CALLGRANT_GENERATION to 1",
+        )
+
+
 async def topic_counts(settings: WorkerSettings) -> dict[str, int]:
     """The partitions of each topic we need, waiting for the broker within bounds; 0 for a topic that is not there."""
     names = settings.names

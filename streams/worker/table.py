@@ -8,10 +8,11 @@ the time index. Refuses item access of Faust's own (`table[key] = value`): nobod
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import rocksdict
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.tables.manager import TableManager
 from faust.tables.table import Table
 from faust.types import TP
 
@@ -91,9 +92,8 @@ class BatchTable(Table[bytes, bytes]):
         assert gate is not None  # noqa: S101 - agents run behind the gate
         await gate.lease()
         first, end = await self._append(partition, rows.values())
-        stored = db.get(self.data.offset_key)  # type: ignore[attr-defined]
-        want = int(stored) + 1 if stored else None
-        while want is not None and first != want:
+        want = self._known_end(partition, db) + 1
+        while first != want:
             await gate.lease()  # a zombie dies here, before its store is touched
             keys = await self._keys_between(partition, want, end)
             place = f"{self.changelog_topic_name}-{partition}"
@@ -103,6 +103,17 @@ class BatchTable(Table[bytes, bytes]):
             want = end + 1
             first, end = await self._append(partition, [self._ours(key, rows, db) for key in keys])
         return end
+
+    def _known_end(self, partition: int, db: Any) -> int:
+        """The last offset known here: the store's, or where the topic ended when recovery found nothing to store."""
+        stored = db.get(self.data.offset_key)  # type: ignore[attr-defined]
+        if stored:
+            return int(stored)
+        ends = cast(TableManager, self.app.tables).recovery.active_highwaters
+        tp = TP(self.changelog_topic_name, partition)
+        if tp not in ends:
+            raise LookupError(f"{tp} was never recovered")
+        return ends[tp]
 
     def _ours(self, key: bytes, rows: Rows, db: Any) -> Row:
         return rows[key] if key in rows else again(key, db.get(key), self.policy)

@@ -9,19 +9,20 @@ from collections.abc import Callable
 from typing import Final
 
 import orjson
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from schemas.envelope import cloud_event
 from schemas.ids import derived_id
 from streams.worker.batches import BatchApp
 from streams.worker.clock import now_s
-from streams.worker.exits import told
+from streams.worker.exits import Code, die, told
 from streams.worker.outputs import Outbox, Sender
 from streams.worker.rows import Row
 
 log = logging.getLogger(__name__)
 
-DUE_AT_ONCE: Final = 2_000
-"""Deadlines announced in one go; more wait for the next write of the same tick."""
+DUE_AT_ONCE: Final = 500
+"""Deadlines announced in one go; more wait for the next write of the same tick, so that other lanes have their turn."""
 
 
 def counts_to(tick_at: int, *, behind: bool, folded_to: int) -> int:
@@ -38,19 +39,26 @@ def tick_row(partition: int, at: int) -> Row:
     return Row(str(partition).encode(), orjson.dumps({"at": at}), headers)
 
 
+async def write_ticks(sender: Sender, outbox: Outbox, partitions: int, at: int) -> None:
+    """One tick to each partition. A broker that is away is logged and tried again: a raise would end the worker.
+
+    What was refused for good does end it: from then on the idempotent producer is refused everything on that partition.
+    """
+    try:
+        await outbox.send(sender, {("permission.ticks", each): [tick_row(each, at)] for each in range(partitions)})
+    except Exception as fault:  # noqa: BLE001 - see above
+        if isinstance(fault, KafkaError) and not (fault.retriable or isinstance(fault, KafkaTimeoutError)):
+            die(Code.SEND_FAILED, "ticks were refused: %s", told(fault))
+        log.warning("ticks could not be written this time: %s", told(fault))
+
+
 def install_ticks(
     app: BatchApp, sender: Callable[[], Sender | None], outbox: Outbox, partitions: int, every_s: float
 ) -> None:
-    """Make the leader write ticks. Whatever goes wrong is logged and tried again: a raise would end the worker."""
+    """Make the leader write ticks."""
 
     @app.timer(every_s, on_leader=True, name="ticks")
-    async def write_ticks() -> None:
+    async def ticks() -> None:
         producer = sender()
-        if producer is None:
-            return
-        at = now_s()
-        try:
-            rows = {("permission.ticks", each): [tick_row(each, at)] for each in range(partitions)}
-            await outbox.send(producer, rows)
-        except Exception as fault:  # noqa: BLE001 - see above
-            log.warning("ticks could not be written this time: %s", told(fault))
+        if producer is not None:
+            await write_ticks(producer, outbox, partitions, now_s())

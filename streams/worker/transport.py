@@ -263,6 +263,19 @@ class BatchConsumer(driver.Consumer):
         self._acked_index[tp].clear()
         return None if top is None else top + 1
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        committed = bool(await super()._commit(offsets))
+        if committed:
+            self._ours.committed_at = time.monotonic()
+        return committed
+
+    def _clean_unacked_messages(self) -> None:
+        # Called while a rebalance or a stop waits for batches in work. A halted worker's will never be acknowledged:
+        # waiting for them would hold up the whole group, or TERM.
+        super()._clean_unacked_messages()
+        if self._ours.halt.settled:
+            self._unacked_messages.clear()
+
     # Asked by others ----------------------------------------------------------------------------------------------
 
     def committed(self, tp: TP) -> int:

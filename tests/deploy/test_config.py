@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from deploy.config import (
 from deploy.drawn_secrets import DRAWN, secrets_or_drawn
 from deploy.names import SECRETS, Names, shown
 from deploy.sources import ConfigError
+from schemas.policy import DEFAULT_POLICY
+from streams.gateway.keys import ApiKeys
 
 
 def test_without_any_setting_the_documented_defaults_hold(tmp_path: Path) -> None:
@@ -61,7 +64,8 @@ def test_an_unknown_name_is_an_error_that_suggests_the_nearest(
         ("TOPIC_PREFIX", "call grant", "letters, digits"),
         ("CLICKHOUSE_URL", "ch:9000", "http(s)://"),
         ("API_KEYS", "no-colon", "id:secret"),
-        ("API_KEYS", "a:1,a:2", "every id once"),
+        ("API_KEYS", "a:1,b:1,a:2,a:3", "an id at most twice"),
+        ("API_KEYS", "a:1,:2", "id:secret"),
         ("META_APP_SECRETS", "hush:", "[app:]secret"),
     ],
 )
@@ -134,6 +138,14 @@ def test_app_secrets_keep_their_order_and_their_app(tmp_path: Path) -> None:
     assert gateway_settings(config).meta_app_secrets == (("", "only"), ("123", "new"), ("123", "old"))
 
 
+def test_a_key_that_is_being_replaced_stands_twice_the_current_secret_before_the_previous(tmp_path: Path) -> None:
+    config = load({"CALLGRANT_API_KEYS": "crm:new, dialer:only, crm:old"}, tmp_path)
+    assert api_settings(config).api_keys == (("crm", "new"), ("dialer", "only"), ("crm", "old"))
+    keys = ApiKeys(gateway_settings(config).api_keys)
+    slots = [keys.check(f"Bearer {key}".encode()) for key in ("crm:new", "crm:old", "dialer:only", "crm:only")]
+    assert slots == ["crm/current", "crm/previous", "dialer/current", None]
+
+
 def test_missing_secrets_are_drawn_once_into_a_file_for_our_eyes_only(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CALLGRANT_API_KEYS=mine:key\n")
     config, drawn, path = secrets_or_drawn(
@@ -176,6 +188,23 @@ def test_further_workers_have_a_store_and_a_port_of_their_own(tmp_path: Path) ->
     first, third = worker_settings(config, 1), worker_settings(config, 3)
     assert (first.port, third.port) == (8090, 8092)
     assert first.folder != third.folder
+
+
+def test_a_number_without_a_country_gets_that_of_its_display_number(tmp_path: Path) -> None:
+    numbers = {
+        "700100200300400": {"display_phone_number": "+44 20 7946 0123"},
+        "700100200300401": {"display_phone_number": "442079460124", "country": "NG"},
+        "700100200300402": {"display_phone_number": "+1 555-0100"},
+        "700100200300403": {"display_phone_number": "none"},
+        "700100200300404": {"profile": "sandbox"},
+    }
+    policy = DEFAULT_POLICY.model_dump(mode="json", by_alias=True) | {"numbers": numbers}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    config = load({"CALLGRANT_POLICY_FILE": str(tmp_path / "policy.json")}, tmp_path)
+    for told in (worker_settings(config).policy, api_settings(config).policy):
+        countries = [entry.country for entry in told.numbers.values()]
+        assert countries == ["GB", "NG", None, None, None]
+        assert told.numbers["700100200300404"].profile == "sandbox"
 
 
 def test_a_policy_file_that_cannot_be_used_names_its_setting(tmp_path: Path) -> None:

@@ -142,6 +142,64 @@ async def test_deaths_after_being_ready_are_never_hopeless(
         await keeper.until_ready()
 
 
+async def die_when_ready(heard: Heard, times: int) -> list[str]:
+    """Kill it each time it is ready; what was told of the pauses."""
+    for time in range(1, times + 1):
+        pid = (await heard.until("ready", time)).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    await heard.until("died", times)
+    return [line.note.partition("again in ")[2] for line in heard.of("died")]
+
+
+async def test_short_lives_make_the_pauses_grow_even_when_each_of_them_was_ready(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.supervisor.keeper.RESTART_AFTER_S", (0.01, 0.02, 0.03))
+    async with kept(serving(tmp_path), heard):
+        assert await die_when_ready(heard, 4) == ["0.01 s", "0.02 s", "0.03 s", "0.03 s"]
+
+
+async def test_after_a_life_that_was_long_enough_the_pauses_begin_anew(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.supervisor.keeper.RESTART_AFTER_S", (0.01, 0.02, 0.03))
+    monkeypatch.setattr("deploy.supervisor.keeper.SETTLED_AFTER_S", 0.0)
+    async with kept(serving(tmp_path), heard):
+        assert await die_when_ready(heard, 3) == ["0.01 s"] * 3
+
+
+async def test_a_log_that_grows_too_long_is_begun_anew_while_its_process_writes_on(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.supervisor.program.LOG_AT_MOST_BYTES", 1_000)
+    monkeypatch.setattr("deploy.supervisor.program.LOOK_AT_LOG_EVERY_S", 0.05)
+    log, before = tmp_path / "fake.log", tmp_path / "fake.before.log"
+    talk = "import time\nfor n in range(10**9): print(f'line {n}', flush=True); time.sleep(0.001)"
+    async with kept(program(talk, log), heard):
+
+        async def begun_anew_and_written_on() -> bool:
+            return before.exists() and b"line" in log.read_bytes()
+
+        await until(begun_anew_and_written_on)
+        assert len(heard.of("starting")) == 1
+    assert before.read_bytes().startswith(b"line ")
+    assert b"\0" not in log.read_bytes()
+
+
+async def test_a_log_that_is_too_long_at_the_start_is_kept_once(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.supervisor.program.LOG_AT_MOST_BYTES", 10)
+    log, before = tmp_path / "fake.log", tmp_path / "fake.before.log"
+    log.write_text("from an earlier life\n")
+    before.write_text("from the one before\n")
+    async with kept(program(DEAF, log), heard) as keeper:
+        await heard.until("ready")
+        keeper.what.kill()
+    assert before.read_text() == "from an earlier life\n"
+
+
 async def test_a_program_that_does_not_hear_a_term_is_killed(
     tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

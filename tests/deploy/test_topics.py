@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, NodeNotReadyError, RequestTimedOutError, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 
-from deploy.cluster import ClusterUnusable, admin_of, delete_topics, existing, replication_of
+from deploy.cluster import ClusterAway, ClusterUnusable, admin_of, delete_topics, existing, replication_of
 from deploy.progress import Stage, StillBehind, unread, until_caught_up
 from deploy.topics import check_topics, create_topics, leader_topic, wanted_topics
 from schemas.topics import DAY_MS, REGISTRY, TopicNames
@@ -40,8 +41,38 @@ def test_every_registered_topic_is_wanted_and_fausts_leader_topic_has_one_partit
 
 
 async def test_a_cluster_that_does_not_answer_is_told_with_its_setting() -> None:
-    with pytest.raises(ClusterUnusable, match=r"no answer .* CALLGRANT_KAFKA_BOOTSTRAP"):
+    with pytest.raises(ClusterAway, match=r"no answer .* CALLGRANT_KAFKA_BOOTSTRAP"):
         await check_topics(f"127.0.0.1:{free_port()}", TopicNames(), PARTITIONS)
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A cluster that was reached: what happens then is up to the test."""
+
+    async def done(_: AIOKafkaAdminClient) -> None: ...
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "start", done)
+    monkeypatch.setattr(AIOKafkaAdminClient, "close", done)
+    return "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("fault", "away"), [(NodeNotReadyError, True), (RequestTimedOutError, True), (TopicAuthorizationFailedError, False)]
+)
+async def test_only_trouble_with_the_connection_is_told_as_no_answer(
+    reached: str, fault: type[KafkaError], away: bool
+) -> None:
+    with pytest.raises(ClusterUnusable, match=fault.__name__) as told:
+        async with admin_of(reached):
+            raise fault
+    assert isinstance(told.value, ClusterAway) is away
+    assert ("no answer" in str(told.value)) is away
+
+
+async def test_what_fails_beside_the_cluster_is_not_told_as_the_clusters(reached: str) -> None:
+    with pytest.raises(BrokenPipeError):
+        async with admin_of(reached):
+            raise BrokenPipeError
 
 
 @pytest.mark.broker

@@ -1,8 +1,7 @@
 """Workers that are killed, told to leave and frozen beyond their session, over and over, under load: nothing lost,
 doubled, invented.
 
-The schedule is drawn from a seed, which is printed: `CALLGRANT_` settings do not offer it, `STORM_SEED` in the
-environment does.
+The schedule is drawn from a seed, which is printed; `STORM_SEED` in the environment sets another.
 """
 
 import asyncio
@@ -15,8 +14,8 @@ from typing import Final
 
 import pytest
 
-from schemas.state import version_of
 from tests.worker.live import Process, Scene, bare, scene, until
+from tests.worker.replica import kept_by_version
 from tests.worker.seeded import raw_past, straight_fold
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
@@ -56,7 +55,7 @@ async def test_a_storm_of_kills_leaves_and_freezes_changes_nothing(
             worker.terminate()
         await state.to_the_end()
         assert bare(state.states()) == bare(wanted)
-        _never_back(state.records)
+        assert bare(kept_by_version(state.records)) == bare(wanted), "and on the way no pair ever lost what it had"
     await _announced_once(stage)
 
 
@@ -86,15 +85,6 @@ async def _awake(worker: Process) -> None:
     await until(
         lambda: worker.ask("livez")[0] == 200 or worker.running is None or worker.running.poll() is not None, 60
     )
-
-
-def _never_back(records: list[object]) -> None:
-    """A reader that keeps the higher version never sees a pair lose what it had."""
-    highest: dict[bytes, int] = defaultdict(int)
-    for record in records:
-        key, value = getattr(record, "key", b""), getattr(record, "value", b"")
-        highest[key] = max(highest[key], version_of(value))
-    assert all(version >= 1 for version in highest.values())
 
 
 async def _announced_once(stage: Scene) -> None:

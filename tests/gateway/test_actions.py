@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.actions import MAX_ACTIONS
-from streams.gateway.actions import Actions, Unacceptable, read_actions
+from streams.gateway.actions import MAX_AHEAD_S, Actions, Unacceptable, read_actions
 
 JSON = "application/json"
 LINES = "application/x-ndjson"
+NOW_AT = 1_772_445_600  # 2026-03-02T10:00:00Z
 
 
 def sent(user: str = "447700900123", **fields: Any) -> dict[str, Any]:
@@ -25,6 +26,10 @@ def sent(user: str = "447700900123", **fields: Any) -> dict[str, Any]:
     }
 
 
+def read(body: bytes, kind: str, encoding: str = "") -> Actions | Unacceptable:
+    return read_actions(body, kind, encoding, now_at=NOW_AT)
+
+
 def faults(found: Actions | Unacceptable) -> list[tuple[object, object]]:
     assert isinstance(found, Unacceptable)
     assert found.status == 422
@@ -33,24 +38,24 @@ def faults(found: Actions | Unacceptable) -> list[tuple[object, object]]:
 
 def test_one_action_is_kept_byte_for_byte() -> None:
     body = json.dumps(sent(note="a  b"), indent=2).encode()
-    assert read_actions(body + b"\n", JSON) == Actions((body,))
+    assert read(body + b"\n", JSON) == Actions((body,))
 
 
 def test_each_line_is_kept_byte_for_byte_and_blank_ones_are_not_counted() -> None:
     first, second = (json.dumps(sent(user)).encode() for user in ("447700900123", "447700900124"))
     for kind in (LINES, "application/json; charset=utf-8", "Application/JSONL"):
-        assert read_actions(first + b"\r\n\n  " + second + b"\n\n", kind) == Actions((first, second))
+        assert read(first + b"\r\n\n  " + second + b"\n\n", kind) == Actions((first, second))
 
 
 def test_elements_of_an_array_are_kept_with_unknown_fields() -> None:
     body = json.dumps([sent(campaign="camp-42", new_field={"deep": [1, None]}), sent("447700900124")]).encode()
-    found = read_actions(body, JSON)
+    found = read(body, JSON)
     assert isinstance(found, Actions)
     assert [orjson.loads(value) for value in found.values] == orjson.loads(body)
 
 
 def test_an_empty_array_asks_for_nothing_and_gets_it() -> None:
-    assert read_actions(b" [] ", JSON) == Actions(())
+    assert read(b" [] ", JSON) == Actions(())
 
 
 def test_every_fault_is_told_by_index_and_path_and_nothing_is_kept() -> None:
@@ -62,7 +67,7 @@ def test_every_fault_is_told_by_index_and_path_and_nothing_is_kept() -> None:
         sent(kind="template", template={"language": "en"}),
         sent(phone_number_id=700100200300400),
     ]
-    assert faults(read_actions(json.dumps(batch).encode(), JSON)) == [
+    assert faults(read(json.dumps(batch).encode(), JSON)) == [
         (1, "$.user"),
         (1, "$.occurred_at"),
         (2, "$.type"),
@@ -72,20 +77,30 @@ def test_every_fault_is_told_by_index_and_path_and_nothing_is_kept() -> None:
     ]
 
 
+def test_an_action_may_be_an_hour_ahead_of_our_clock_and_no_more() -> None:
+    allowed, ahead = (sent(occurred_at=NOW_AT + MAX_AHEAD_S + more) for more in (0, 1))
+    assert MAX_AHEAD_S == 3600
+    assert read(orjson.dumps(allowed), JSON) == Actions((orjson.dumps(allowed),))
+    found = read(orjson.dumps([allowed, ahead, sent(occurred_at="2026-03-02T12:00:00+01:00"), "x"]), JSON)
+    assert faults(found) == [(1, "$.occurred_at"), (3, "$")]
+    assert isinstance(found, Unacceptable)
+    assert "at most 3600 s ahead" in str(found.faults[0]["message"])
+
+
 def test_a_missing_field_of_the_only_action_is_named() -> None:
     body = sent()
     del body["message_id"]
-    assert faults(read_actions(orjson.dumps(body), JSON)) == [(0, "$.message_id")]
+    assert faults(read(orjson.dumps(body), JSON)) == [(0, "$.message_id")]
 
 
 def test_a_line_that_is_not_json_is_a_fault_of_that_line() -> None:
     good = json.dumps(sent()).encode()
-    assert faults(read_actions(good + b"\n{broken\n" + good, LINES)) == [(1, "$")]
-    assert faults(read_actions(good + b"\n{broken}\n" + good, JSON)) == [(1, "$")]
+    assert faults(read(good + b"\n{broken\n" + good, LINES)) == [(1, "$")]
+    assert faults(read(good + b"\n{broken}\n" + good, JSON)) == [(1, "$")]
 
 
 def test_no_fault_quotes_what_was_sent() -> None:
-    found = read_actions(orjson.dumps(sent(user="447700900123x", message_id=["wamid.TESTREQ0001"])), JSON)
+    found = read(orjson.dumps(sent(user="447700900123x", message_id=["wamid.TESTREQ0001"])), JSON)
     assert isinstance(found, Unacceptable)
     assert "447700900123" not in repr(found)
     assert "wamid" not in repr(found)
@@ -93,7 +108,7 @@ def test_no_fault_quotes_what_was_sent() -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe{}", b"not json", b"[{]", b'{"a":\n"b"', b"[" * 2_000, b'"\\ud83d"'])
 def test_what_is_not_json_is_400(body: bytes) -> None:
-    found = read_actions(body, JSON)
+    found = read(body, JSON)
     assert isinstance(found, Unacceptable)
     assert found.status == 400
 
@@ -101,7 +116,7 @@ def test_what_is_not_json_is_400(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b"  \n\r\n\t"])
 def test_an_empty_body_is_400(body: bytes) -> None:
     for kind in (JSON, LINES):
-        found = read_actions(body, kind)
+        found = read(body, kind)
         assert isinstance(found, Unacceptable)
         assert found.status == 400
 
@@ -117,7 +132,7 @@ def test_an_empty_body_is_400(body: bytes) -> None:
     ],
 )
 def test_another_kind_of_body_is_415(kind: str, encoding: str) -> None:
-    found = read_actions(orjson.dumps(sent()), kind, encoding)
+    found = read(orjson.dumps(sent()), kind, encoding)
     assert isinstance(found, Unacceptable)
     assert found.status == 415
 
@@ -129,18 +144,18 @@ def test_the_most_is_taken_and_one_more_is_not() -> None:
         (LINES, b"\n".join([one] * MAX_ACTIONS), b"\n".join([one] * (MAX_ACTIONS + 1))),
         (LINES, one, one + b"\n" * 100_000),
     ):
-        assert isinstance(read_actions(many, kind), Actions)
-        found = read_actions(too_many, kind)
+        assert isinstance(read(many, kind), Actions)
+        found = read(too_many, kind)
         assert isinstance(found, Unacceptable)
         assert found.status in {422, 400}
 
 
 def test_an_element_that_cannot_be_written_again_is_a_fault_and_no_crash() -> None:
     deep = orjson.dumps(sent())[:-1] + b',"deep":' + b"[" * 900 + b"]" * 900 + b"}"
-    assert isinstance(read_actions(deep, JSON), Actions)
-    assert faults(read_actions(b"[" + deep + b"]", JSON)) == [(0, "$")]
+    assert isinstance(read(deep, JSON), Actions)
+    assert faults(read(b"[" + deep + b"]", JSON)) == [(0, "$")]
 
 
 @given(st.binary(max_size=200), st.sampled_from([JSON, LINES]))
 def test_no_bytes_make_it_raise(body: bytes, kind: str) -> None:
-    assert isinstance(read_actions(body, kind), (Actions, Unacceptable))
+    assert isinstance(read(body, kind), (Actions, Unacceptable))

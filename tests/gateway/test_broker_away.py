@@ -26,6 +26,7 @@ NAMES = TopicNames("test-away.")
 TOPIC = NAMES.of("webhooks.raw")
 ACKNOWLEDGE_WITHIN_S = 2.0
 SLACK_S = 1.5
+A_SENDER_WAITS_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,19 @@ async def test_a_broker_that_freezes_means_503_in_time_and_its_return_is_noticed
     assert gateway.end() == 0
     values = {record.value for record in await stored(own_broker.bootstrap, TOPIC)}
     assert set(sender.acknowledged) <= values
+
+
+async def test_without_any_setting_the_answer_is_out_before_a_sender_gives_up(own_broker: LocalBroker) -> None:
+    with started(own_broker.bootstrap, NAMES.prefix) as connected:
+        await until_ready(connected)
+        assert own_broker.pid is not None
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        with started(own_broker.bootstrap, NAMES.prefix) as unconnected:
+            try:
+                both = await asyncio.gather(*(Sender(one, "default").post(5) for one in (connected, unconnected)))
+            finally:
+                os.kill(own_broker.pid, signal.SIGCONT)
+    assert all(code == 503 and took_s < A_SENDER_WAITS_S for answers in both for code, took_s in answers), both
 
 
 async def test_a_session_that_hears_nothing_is_given_up_and_a_new_one_takes_over(own_broker: LocalBroker) -> None:

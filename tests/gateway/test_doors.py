@@ -9,6 +9,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.envelope import header
 from streams.gateway.app import CLOSED_PROVIDERS, Gateway
+from streams.gateway.clock import now_ms
 from tests.gateway.asgi import KEY, SECRET, SETTINGS, TOKEN, Headers, Reply, ask, gateway, signature, signed
 from tests.gateway.test_actions import sent
 from tests.kafka.sessions import Cluster
@@ -142,6 +143,14 @@ async def test_one_bad_action_keeps_all_of_them_out(app: Gateway, cluster: Clust
     assert told["status"] == 422
     assert [(fault["index"], fault["path"]) for fault in told["faults"]] == [(1, "$.user"), (2, "$.kind")]
     assert all(fault["message"] for fault in told["faults"])
+    assert cluster.log == []
+
+
+async def test_an_action_of_tomorrow_is_told_by_its_path_and_nothing_is_stored(app: Gateway, cluster: Cluster) -> None:
+    tomorrow_at = now_ms() // 1000 + 86_400
+    reply = await post(app, [BEARER, JSON], orjson.dumps([sent(), sent(occurred_at=tomorrow_at)]), "/v1/actions")
+    assert reply.status == 422
+    assert [(fault["index"], fault["path"]) for fault in orjson.loads(reply.body)["faults"]] == [(1, "$.occurred_at")]
     assert cluster.log == []
 
 

@@ -1,16 +1,22 @@
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Literal
 
+import pytest
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
+from structlog.testing import capture_logs
 
 from schemas.topics import MAX_RECORD_BYTES
 from streams.kafka.outcomes import Acknowledged, NotAcknowledged
 from streams.kafka.producer import BatchProducer, ProducerLimits
-from streams.kafka.session import Record
+from streams.kafka.session import KafkaSession, Record
 from tests.kafka.sessions import Cluster
 
 QUICK = ProducerLimits(flush_after_ms=1.0, acknowledge_within_s=0.1, probe_every_s=0.01, renew_after_s=60.0)
+
+PATIENT = dataclasses.replace(QUICK, acknowledge_within_s=5.0)
 
 
 def record(value: bytes) -> Record:
@@ -88,11 +94,14 @@ async def test_a_waiter_that_leaves_does_not_fail_its_batch() -> None:
 async def test_a_refused_batch_fails_its_own_waiters_only_and_the_session_is_replaced() -> None:
     cluster = Cluster(partitions=1)
     cluster.refuse[b"bad"] = MessageSizeTooLargeError()
-    async with running(cluster) as producer:
+    async with running(cluster, PATIENT) as producer:
         await until_ready(producer)
+        cluster.answers.clear()
         bad = producer.append("t", record(b"bad"), partition=0)
-        await asyncio.sleep(0.002)
+        await until(lambda: cluster.sending == 1)
         after = [producer.append("t", record(b"%d" % n), partition=0) for n in range(3)]
+        await until(lambda: cluster.sending == 2)
+        cluster.answers.set()
         assert await bad == NotAcknowledged("refused")
         assert [type(await waiter) for waiter in after] == [Acknowledged] * 3
         assert isinstance(await producer.append("t", record(b"later"), partition=0), Acknowledged)
@@ -203,3 +212,57 @@ async def test_a_topic_without_a_leader_is_told_as_away_and_does_not_end_the_ses
         assert await producer.append("t", record(b"b"), partition=0) == NotAcknowledged("away")
         assert isinstance(await producer.append("t", record(b"c")), Acknowledged)
     assert len(cluster.sessions) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("447700900123"), TimeoutError(), ValueError("447700900123")], ids=repr
+)
+async def test_a_session_that_breaks_while_it_sends_is_replaced_and_its_batch_is_told_away(error: Exception) -> None:
+    cluster = Cluster()
+    with capture_logs() as said:
+        async with running(cluster, PATIENT) as producer:
+            await until_ready(producer)
+            cluster.breaks["send"] = error
+            assert await producer.append("t", record(b"a")) == NotAcknowledged("away")
+            assert producer.pending_bytes == 0
+            assert isinstance(await producer.append("t", record(b"b")), Acknowledged)
+    assert len(cluster.sessions) == 2
+    assert [line["error"] for line in said if line["event"] == "session_broke"] == [type(error).__name__]
+    assert "447700900123" not in str(said)
+
+
+@pytest.mark.parametrize("step", ["new", "open", "confirm"])
+async def test_a_session_that_breaks_at_its_begin_is_tried_anew(step: Literal["new", "open", "confirm"]) -> None:
+    cluster = Cluster()
+    cluster.breaks |= {step: ValueError("447700900123"), "close": ValueError("447700900123")}
+    with capture_logs() as said:
+        async with running(cluster, PATIENT) as producer:
+            await until_ready(producer)
+            assert isinstance(await producer.append("t", record(b"a")), Acknowledged)
+    assert [line["why"] for line in said if line["event"] == "cluster_away"] == ["ValueError"]
+    assert "447700900123" not in str(said)
+
+
+async def test_a_session_whose_probe_breaks_is_replaced_even_when_it_cannot_be_closed() -> None:
+    cluster = Cluster()
+    async with running(cluster, PATIENT) as producer:
+        await until_ready(producer)
+        cluster.breaks |= {"confirm": ValueError("a defect"), "close": ValueError("a defect")}
+        await until(lambda: len(cluster.sessions) == 2)
+        await until_ready(producer)
+        assert isinstance(await producer.append("t", record(b"a")), Acknowledged)
+
+
+def test_a_batch_larger_than_a_session_takes_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="flush_bytes"):
+        ProducerLimits(flush_bytes=MAX_RECORD_BYTES + 1)
+
+
+async def test_records_that_do_not_fit_into_one_batch_are_an_error_and_never_left_out() -> None:
+    session = KafkaSession("127.0.0.1:1", ["t"], "test")
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(MessageSizeTooLargeError):
+                await session.send("t", 0, [record(b"x" * (MAX_RECORD_BYTES // 2))] * 3)
+    finally:
+        await session.close(abandon=True)

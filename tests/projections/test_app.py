@@ -119,13 +119,14 @@ async def test_faults_are_problems_that_name_what_to_change() -> None:
         for query, parameter in (
             ("since=x", "since"),
             ("format=xml", "format"),
-            ("sql=SELECT", "sql"),
+            ("447700900123=x", None),
             ("by=user", "by"),
         ):
             refused = await client.get(f"/v1/analytics/funnel?{query}")
             assert refused.status_code == 422
             assert refused.headers["content-type"] == "application/problem+json"
-            assert refused.json()["parameter"] == parameter
+            assert refused.json().get("parameter") == parameter
+            assert "447700900123" not in refused.text
         missing = await client.get("/v1/analytics/everything")
         assert (missing.status_code, "funnel, revocations" in missing.json()["detail"]) == (404, True)
         assert (await client.get("/v2")).json()["status"] == 404

@@ -9,7 +9,7 @@ from typing import get_args
 import orjson
 import pytest
 
-from projections.answers import as_csv, as_json, cell
+from projections.answers import as_csv, as_json, bad_parameter, cell
 from projections.keys import Keys
 from projections.page.figures import CAUSES, CLASSES
 from projections.questions import QUESTIONS, Asked, BadParameter, Found, asked_of
@@ -43,16 +43,29 @@ def test_a_day_that_is_none_or_that_the_store_cannot_hold_is_refused(day: str) -
         asked_of(FUNNEL, [("since", day)])
 
 
-def test_unknown_repeated_and_contradictory_parameters_are_refused() -> None:
+def test_repeated_and_contradictory_parameters_are_refused() -> None:
     for question, given, name in (
-        (FUNNEL, [("sql", "SELECT 1")], "sql"),
         (FUNNEL, [("by", "day"), ("by", "day")], "by"),
         (FUNNEL, [("since", "2026-03-02"), ("until", "2026-03-01")], "until"),
-        (QUESTIONS["revocations"], [("by", "day")], "by"),
     ):
         with pytest.raises(BadParameter) as refused:
             asked_of(question, given)
         assert refused.value.parameter == name
+
+
+@pytest.mark.parametrize("name", ["447700900123", "sql", *HOSTILE])
+def test_an_unknown_parameter_is_refused_with_the_known_ones_and_its_name_is_not_repeated(name: str) -> None:
+    with pytest.raises(BadParameter) as refused:
+        asked_of(FUNNEL, [(name, "")])
+    assert str(refused.value) == "unknown parameter; funnel takes by, number, since, until"
+    answer = bytes(bad_parameter(refused.value).body).decode()
+    assert name not in answer
+    assert "parameter" not in orjson.loads(answer)
+
+
+def test_a_question_without_groupings_takes_none() -> None:
+    with pytest.raises(BadParameter, match="revocations takes number, since, until"):
+        asked_of(QUESTIONS["revocations"], [("by", "day")])
 
 
 def test_no_statement_is_built_from_anything_but_closed_lists() -> None:

@@ -88,6 +88,7 @@ class HandSender:
 
     room: int = 1_000
     refuse: set[str] = field(default_factory=set)
+    refusal: Callable[[str], Exception] = Refused
     log: dict[tuple[str, int], list[Row]] = field(default_factory=dict)
     sends: list[str] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
@@ -104,7 +105,7 @@ class HandSender:
         async def deliver() -> Metadata:
             await asyncio.sleep(0)
             if topic in self.refuse:
-                raise Refused(topic)
+                raise self.refusal(topic)
             if self.before_each is not None:
                 self.before_each(self, topic, partition)
             stored = self.log.setdefault((topic, partition), [])

@@ -1,6 +1,9 @@
 """The agents through Faust's own test context: real agent, lanes and acknowledgement; table and producer by hand."""
 
 import asyncio
+import dataclasses
+import hashlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,10 +16,13 @@ from schemas.envelope import header
 from schemas.events import Fact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import decode_state
+from streams.permission.step import step
+from streams.worker import fold as fold_module
 from streams.worker.agents import Fold, Translate
 from streams.worker.app import faust_app
 from streams.worker.batches import batched_topic
 from streams.worker.exits import Code
+from streams.worker.halt import Halt
 from streams.worker.lanes import lanes
 from streams.worker.measures import Measures
 from streams.worker.outputs import Outbox
@@ -43,6 +49,7 @@ class Bench:
         self.gate = OpenGate()
         self.table = DictTable(self.sender, STATE)
         self.measures = Measures()
+        self.halt = Halt()
         around, outbox = Around(self.gate, self.sender), Outbox(settings.names)
         self.fold = Fold(
             around, self.table, outbox, self.measures, names=settings.names, policy=DEFAULT_POLICY, partitions=1
@@ -56,7 +63,7 @@ class Bench:
         app.loop = asyncio.get_running_loop()
         app.finalize()
         app.flow_control.resume()
-        agent = app.agent(batched_topic(app, topic), name="under_test")(lanes(work))
+        agent = app.agent(batched_topic(app, topic), name="under_test")(lanes(work, self.halt))
         async with agent.test_context() as context:
             yield context
         if app.gate is not None:  # acknowledging made the consumer, which makes the loop of its thread
@@ -156,16 +163,92 @@ async def test_a_refused_dead_letter_keeps_the_offset(bench: Bench, deaths: Deat
     assert not event.message.acked
 
 
-async def test_a_mostly_bad_batch_stops_the_worker_with_nothing_written(bench: Bench, deaths: Deaths) -> None:
+async def test_a_mostly_bad_batch_halts_the_worker_with_nothing_written(
+    bench: Bench, deaths: Deaths, caplog: pytest.LogCaptureFixture
+) -> None:
     bad = [record(b"{", key=KEY, offset=at) for at in range(60)]
     good = [fact_record(FACTS[0], 60 + at) for at in range(40)]
     async with bench.facts() as context:
         event = await context.put(value=bad + good, partition=0)
-        await until(lambda: bool(deaths.codes))
+        await until(lambda: bench.halt.settled)
 
-    assert deaths.codes == [Code.MOSTLY_BAD]
+    assert deaths.codes == []
+    assert bench.halt.reason == "t.permission.events-0: 60 of 100 records of a batch could not be judged (not_json)"
+    assert "start the worker again" in caplog.text
     assert bench.sender.sends == []
     assert not event.message.acked
+
+
+async def test_of_one_pairs_long_batch_the_loop_keeps_turning(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+    seen: list[int] = []
+
+    def slow(*args: Any) -> Any:
+        seen.append(turns)
+        time.sleep(0.02)
+        return step(*args)
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(fold_module, "step", slow)
+    turning = asyncio.create_task(turn())
+    facts = [fact_record(sent(f"r{at}", T0 + at), at) for at in range(20)]
+    async with bench.facts() as context:
+        await worked(context, facts)
+    turning.cancel()
+
+    assert all(later > earlier for earlier, later in zip(seen, seen[4:], strict=False)), "at least every 80 ms"
+    assert decode_state(bench.table.stored[KEY]).version == len(facts)
+
+
+def parked_reasons(bench: Bench) -> list[str | None]:
+    return [header(letter.headers, "reason") for letter in bench.sender.on("t.deadletters")]
+
+
+async def test_facts_of_a_pair_whose_stored_row_is_unreadable_are_parked_and_others_go_on(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.table.stored[KEY] = b"damaged"
+    other = dataclasses.replace(sent("r9", T0), user="447700900199")
+    async with bench.facts() as context:
+        for first in (0, 150):  # a batch of these alone is no sign of a bad deploy
+            await worked(context, [fact_record(sent(f"r{at}", T0), at) for at in range(first, first + 150)])
+        await worked(context, [fact_record(other, 300)])
+
+    assert parked_reasons(bench) == ["state_unreadable"] * 300
+    assert bench.halt.reason is None
+    assert bench.table.stored[KEY] == b"damaged"
+    assert f"{NUMBER}/447700900199".encode() in bench.table.stored
+    assert caplog.text.count(hashlib.sha256(KEY).hexdigest()[:16]) == 1
+    assert USER not in caplog.text
+
+
+async def test_a_program_that_reads_no_stored_row_at_all_halts(bench: Bench) -> None:
+    users = [f"447700900{at:03d}" for at in range(150)]
+    for user in users:
+        bench.table.stored[f"{NUMBER}/{user}".encode()] = b"of another form"
+    async with bench.facts() as context:
+        batch = [fact_record(dataclasses.replace(sent("r1", T0), user=user), at) for at, user in enumerate(users)]
+        await context.put(value=batch, partition=0)
+        await until(lambda: bench.halt.settled)
+
+    assert bench.sender.sends == []
+
+
+async def test_a_deadline_of_an_unreadable_row_is_dropped_and_the_tick_goes_on(bench: Bench) -> None:
+    async with bench.facts() as context:
+        await worked(context, [fact_record(fact, at) for at, fact in enumerate(FACTS)])
+    bench.table.stored[KEY] = b"damaged"
+    bench.gate.ends[TP(EVENTS, 0)] = 2
+    async with bench.ticks() as context:
+        await worked(context, [record(tick_row(0, UNTIL).value, topic=TICKS)])
+
+    assert bench.table.stored == {KEY: b"damaged"}
+    assert len(bench.sender.on(CHANGES)) == 1
 
 
 async def test_commands_are_parked_and_never_stop_the_worker(bench: Bench) -> None:
@@ -236,13 +319,11 @@ async def test_a_refused_fact_keeps_the_raw_offset(bench: Bench, deaths: Deaths)
     assert not event.message.acked
 
 
-async def test_a_provider_whose_every_body_is_bad_stops_the_worker_before_dead_letters_fill_up(
-    bench: Bench, deaths: Deaths
-) -> None:
+async def test_a_provider_whose_every_body_is_bad_halts_the_worker_before_dead_letters_fill_up(bench: Bench) -> None:
     bad: list[Arrival] = [each._replace(value=b"{") for each in raws() * 2]
     async with bench.agent(bench.translate.work, "t.webhooks.raw") as context:
-        await context.put(value=bad, partition=0)
-        await until(lambda: bool(deaths.codes))
+        event = await context.put(value=bad, partition=0)
+        await until(lambda: bench.halt.settled)
+        assert not event.message.acked
 
-    assert deaths.codes == [Code.MOSTLY_BAD]
     assert bench.sender.sends == []

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 
 from streams.worker.exits import Code, ExitOnSendError, Waiting, Watchdog, told
+from streams.worker.halt import Halt, MostlyBad
 from streams.worker.lanes import lanes
 from tests.worker.conftest import Deaths
 
@@ -94,6 +95,18 @@ class Stream:
             yield SimpleNamespace(message=SimpleNamespace(topic="t", partition=partition, offset=offset))
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - lanes tell nobody what they did
+            await asyncio.sleep(0)
+
+
+async def idle() -> None:
+    """Return when nothing else can go on by itself: each turn of the loop runs every task that is able to."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def test_partitions_are_worked_side_by_side_and_each_in_order() -> None:
     order: list[tuple[int, int]] = []
     held = asyncio.Event()
@@ -103,11 +116,11 @@ async def test_partitions_are_worked_side_by_side_and_each_in_order() -> None:
             await held.wait()
         order.append((event.message.partition, event.message.offset))
 
-    await lanes(work)(Stream(0, 1, 0, 1))
-    await asyncio.sleep(0.01)
+    await lanes(work, Halt())(Stream(0, 1, 0, 1))
+    await until(lambda: len(order) == 2)
     assert order == [(1, 1), (1, 3)]
     held.set()
-    await asyncio.sleep(0.01)
+    await until(lambda: len(order) == 4)
     assert order[2:] == [(0, 0), (0, 2)]
 
 
@@ -120,8 +133,9 @@ async def test_no_more_than_the_slots_are_in_work() -> None:
         begun += 1
         await held.wait()
 
-    agent = asyncio.ensure_future(lanes(work, slots=2)(Stream(0, 1, 2)))
-    await asyncio.sleep(0.01)
+    agent = asyncio.ensure_future(lanes(work, Halt(), slots=2)(Stream(0, 1, 2)))
+    await until(lambda: begun == 2)
+    await idle()
     assert (begun, agent.done()) == (2, False)
     held.set()
     await asyncio.wait_for(agent, 1)
@@ -133,10 +147,42 @@ async def test_a_raising_lane_ends_the_worker_and_names_no_content(
     async def work(event: Any) -> None:
         raise ValueError("447700900123")
 
-    await lanes(work)(Stream(3))
-    await asyncio.sleep(0.01)
+    await lanes(work, Halt())(Stream(3))
+    await until(lambda: bool(deaths.codes))
 
     assert deaths.codes == [Code.LANE_FAILED]
     with caplog.at_level(logging.CRITICAL):
         assert "t-3 up to 0" in caplog.text
         assert "447700900123" not in caplog.text
+
+
+async def test_a_halt_lets_other_lanes_end_their_batch_and_begin_none(deaths: Deaths) -> None:
+    halt, held = Halt(), asyncio.Event()
+    done: list[tuple[int, int]] = []
+
+    async def work(event: Any) -> None:
+        if event.message.partition == 1:
+            raise MostlyBad("t-1: most of it")
+        await held.wait()
+        done.append((event.message.partition, event.message.offset))
+
+    await lanes(work, halt)(Stream(0, 1, 0, 1, 2))
+    await until(lambda: halt.reason is not None)
+    assert not halt.settled, "the first batch of partition 0 is in work"
+    held.set()
+    await until(lambda: halt.settled)
+    await idle()
+
+    assert done == [(0, 0)]
+    assert deaths.codes == []
+
+
+def test_a_halt_is_told_once_and_keeps_its_first_reason(caplog: pytest.LogCaptureFixture) -> None:
+    halt = Halt()
+    halt.begin("t-0: 60 of 100 records of a batch could not be judged (not_json)")
+    halt.begin("t-1: another")
+
+    assert halt.reason is not None
+    assert halt.reason.startswith("t-0")
+    [line] = caplog.messages
+    assert "Mend the writer or this program, then start the worker again" in line

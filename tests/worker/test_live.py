@@ -19,8 +19,8 @@ from streams.permission.answer import answer
 from streams.worker.exits import Code
 from tests.permission.story import NUMBER, PRODUCTION, USER, replied
 from tests.ports import free_port
-from tests.worker.live import PARTITIONS, Scene, bare, scene, until
-from tests.worker.seeded import raw_past, straight_fold
+from tests.worker.live import PARTITIONS, Process, Scene, bare, scene, until
+from tests.worker.seeded import Raw, raw_past, straight_fold
 
 pytestmark = pytest.mark.broker
 
@@ -160,6 +160,36 @@ async def test_what_cannot_be_judged_is_parked_and_health_tells_the_rest(stage: 
     await until(lambda: again.running is not None and again.running.poll() is not None, 15)
     assert again.running.returncode == Code.FOLDER_HELD
     assert worker.terminate() == Code.STOPPED
+
+
+async def test_a_worker_that_can_judge_almost_nothing_halts_through_joins_and_leaves_on_term(stage: Scene) -> None:
+    worker = stage.worker()
+    await worker.ready()
+    bad = Raw("webhooks.raw", b"{not json")
+    for _ in range(40):  # one partition's thousandth in a row is what halts; until then each is put aside
+        if worker.ask("readyz")[0] == 503:
+            break
+        await stage.send([bad] * 200)
+    await until(lambda: worker.alive() and worker.ask("readyz")[1].startswith("halted: "), 20)
+    assert "callgrant_worker_halted 1.0" in worker.ask("metrics")[1]
+    assert "start the worker again" in worker.log.read_text()
+
+    second = stage.worker("2")  # the group must not wait for batches that nobody will acknowledge
+    # It gets partitions of its own, and what waits there: it may well halt before anybody saw it ready.
+    await until(lambda: second.alive() and second.ask("readyz")[1].startswith(("ready", "halted: ")), 30)
+    before = counted(worker)
+    assert second.terminate() == Code.STOPPED
+    await stage.send([bad] * 200)
+    third = stage.worker("2")
+    await until(lambda: third.alive() and third.ask("readyz")[1].startswith(("ready", "halted: ")), 30)
+
+    assert (worker.ask("livez")[0], worker.ask("readyz")[0]) == (200, 503)
+    assert counted(worker) == before, "through two more assignments nothing was worked"
+    assert [third.terminate(), worker.terminate()] == [Code.STOPPED, Code.STOPPED]
+
+
+def counted(worker: Process) -> list[str]:
+    return [line for line in worker.ask("metrics")[1].splitlines() if line.startswith("callgrant_worker_records_total")]
 
 
 async def test_a_worker_without_a_broker_says_so_lives_and_leaves_on_term(stage: Scene) -> None:

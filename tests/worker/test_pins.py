@@ -85,6 +85,7 @@ def test_recovery_keeps_the_books_we_read(settings: WorkerSettings) -> None:
     assert recovery._generation_id == 0
     assert recovery.in_recovery is False
     assert recovery.active_remaining() == Counter({log: 4})
+    assert "value - 1 if value is not None else -1" in source(Recovery._build_highwaters), "-1: the topic is empty"
     assert "except Exception as ex:" in source(Recovery._slurp_changelogs.fun), "it swallows; so apply must not raise"
     assert isinstance(cast(Any, TableManager).recovery, property)
 
@@ -99,6 +100,9 @@ def test_the_base_consumer_keeps_the_books_we_override() -> None:
     assert in_order(source(Consumer.on_partitions_revoked), "self._acked.pop(tp", "self._on_partitions_revoked")
     assert "offset = self._new_offset(tp)" in source(Consumer._filter_committable_offsets)
     assert "await self.app.producer.flush()" in source(Consumer._commit_offsets)
+    assert "did_commit = await self._commit(committable_offsets)" in source(Consumer._commit_offsets)
+    waiting = source(Consumer.wait_empty)
+    assert in_order(waiting, "and self._unacked_messages:", "self._wait_for_ack", "self._clean_unacked_messages()")
 
 
 def test_our_overrides_still_override_something() -> None:

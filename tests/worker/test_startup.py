@@ -2,6 +2,7 @@ import dataclasses
 import io
 import json
 import logging
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from schemas.metrics import WORKER
+from streams.worker.app import build
 from streams.worker.exits import Code
 from streams.worker.health import Health
 from streams.worker.logs import QUIET_S, RateLimit, set_up_logs
+from streams.worker.main import run
 from streams.worker.measures import Measures
 from streams.worker.settings import WorkerSettings
 from streams.worker.startup import FREE, SHARED, Unfit, check_topics, hold, leader_topic, topic_counts
@@ -95,6 +98,36 @@ def test_not_ready_until_it_is_and_never_unasked_paths(served: tuple[Health, str
     assert status(f"{url}/table/pairs") == 404
 
 
+def test_a_halted_worker_says_why_it_is_not_ready(settings: WorkerSettings) -> None:
+    worker = build(settings, Measures())
+    health = Health(worker.measures)
+    health.ready, health.halted = (lambda: True), worker.halted
+    assert health.answer("/readyz")[0] == 200
+    assert b"callgrant_worker_halted 0.0" in health.answer("/metrics")[2]
+
+    worker.app.halt.begin("t-0: 60 of 100 records of a batch could not be judged (not_json)")
+
+    status_code, _, body = health.answer("/readyz")
+    assert (status_code, body) == (
+        503,
+        b"halted: t-0: 60 of 100 records of a batch could not be judged (not_json)\n",
+    )
+    assert health.answer("/livez")[0] == 200
+    assert b"callgrant_worker_halted 1.0" in health.answer("/metrics")[2]
+    assert worker.ready() is False
+    assert worker.progress() == (None, None), "the watchdog lets it be"
+
+
+def test_the_age_of_the_last_commit_is_read_from_the_app(settings: WorkerSettings) -> None:
+    worker = build(settings, Measures())
+    worker.app.committed_at = time.monotonic() - 50
+    worker.measures.batch("fold", 3, time.monotonic())
+    page = worker.measures.page().decode()
+
+    [line] = [each for each in page.splitlines() if each.startswith("callgrant_worker_last_commit_age_seconds ")]
+    assert 50 <= float(line.split()[1]) < 60
+
+
 def test_live_means_the_loop_turns(served: tuple[Health, str]) -> None:
     health, url = served
 
@@ -137,6 +170,14 @@ def logs_as_they_were() -> Iterator[None]:
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
+
+
+def test_a_further_generation_is_refused_with_the_setting_to_change(
+    settings: WorkerSettings, logs_as_they_were: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(dataclasses.replace(settings, generation=2)) == Code.GENERATION_UNFIT
+    assert "CALLGRANT_GENERATION is 2" in capsys.readouterr().out
+    assert not settings.folder.exists()
 
 
 def test_a_line_is_one_json_object(logs_as_they_were: None) -> None:

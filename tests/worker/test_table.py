@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from faust.tables.manager import TableManager
 from faust.types import TP
 
 from schemas.envelope import header
@@ -52,6 +53,8 @@ class Bench:
         async def keys_between(partition: int, start: int, end: int) -> set[bytes]:
             return {each.key or b"" for each in self.changelog[start : end + 1]}
 
+        self.ends = cast(TableManager, app.tables).recovery.active_highwaters
+        self.ends[TP(CHANGELOG, 0)] = -1  # what recovery says of an empty topic
         self.table._keys_between = keys_between  # type: ignore[method-assign]
 
     @property
@@ -156,6 +159,35 @@ async def test_a_foreign_row_under_an_unknown_key_becomes_a_tombstone(bench: Ben
     assert bench.table.get(0, key(8)) is None
 
 
+@pytest.mark.parametrize("before", [0, 3])
+async def test_a_foreign_row_before_our_first_one_is_found(bench: Bench, before: int) -> None:
+    graves = [Row(key(20 + at), None, []) for at in range(before)]  # read by recovery, which had nothing to store
+    if graves:
+        bench.sender.log[CHANGELOG, 0] = graves
+    bench.ends[TP(CHANGELOG, 0)] = before - 1
+    bench.sender.before_each = intrude(row(1, 9, dropped=7), row(8))
+
+    await bench.commit(row(1))
+
+    assert latest(bench) == {key(1): row(1).value}
+    assert bench.offset == len(bench.changelog) - 1
+    assert bench.gate.leases == 2
+
+
+async def test_a_first_row_that_joins_an_empty_topic_is_written_once(bench: Bench) -> None:
+    await bench.commit(row(1))
+
+    assert len(bench.changelog) == bench.gate.leases == 1
+
+
+async def test_a_partition_that_was_never_recovered_is_not_written_to_the_store(bench: Bench) -> None:
+    bench.ends.clear()
+
+    with pytest.raises(LookupError, match="never recovered"):
+        await bench.commit(row(1))
+    assert bench.table.get(0, key(1)) is None
+
+
 async def test_after_a_repair_the_next_batch_joins(bench: Bench) -> None:
     await bench.commit(row(1))
     bench.sender.before_each = intrude(row(8))
@@ -256,6 +288,27 @@ async def test_recovery_leaves_out_what_is_no_state_row(bench: Bench) -> None:
 
     assert bench.table.get(0, key(1)) is bench.table.get(0, b"nobody") is None
     assert bench.offset == 1
+
+
+async def test_recovery_takes_a_row_whose_body_it_cannot_read_and_goes_on(bench: Bench) -> None:
+    by_header = Row(key(1), b"damaged", [("version", b"3")])
+    by_body = Row(key(2), b'{"schema":1,"version":4,"no":"state"}', [])
+    bench.recover(came_back(by_header, 0), came_back(by_body, 1), came_back(row(3), 2))
+
+    assert [bench.table.get(0, key(user)) for user in (1, 2, 3)] == [by_header.value, by_body.value, row(3).value]
+    assert bench.table.due(0, 1 << 40, 10) == []
+
+
+async def test_a_repair_writes_an_unreadable_row_of_ours_as_it_was_found(bench: Bench) -> None:
+    bench.recover(came_back(Row(key(1), b"damaged", [("version", b"3")]), 0))
+    bench.sender.log[CHANGELOG, 0] = [Row(key(1), b"damaged", [("version", b"3")])]
+    bench.sender.before_each = intrude(row(1, 9))
+
+    await bench.commit(row(2))
+
+    assert latest(bench)[key(1)] == b"damaged"
+    again_recovered = [came_back(each, at) for at, each in enumerate(bench.changelog) if each.value == b"damaged"]
+    assert version_on(again_recovered[-1]) >= 0
 
 
 async def test_recovery_makes_the_time_index_again(bench: Bench) -> None:

@@ -1,10 +1,21 @@
 from collections import Counter
 
 import orjson
+import pytest
+from aiokafka.errors import (
+    KafkaTimeoutError,
+    NotLeaderForPartitionError,
+    OutOfOrderSequenceNumber,
+    TopicAuthorizationFailedError,
+)
 
+from schemas.topics import TopicNames
+from streams.worker.exits import Code
 from streams.worker.fold import Folded, newest_tick
-from streams.worker.ticks import counts_to, tick_row
-from tests.worker.stand_ins import record
+from streams.worker.outputs import Outbox
+from streams.worker.ticks import counts_to, tick_row, write_ticks
+from tests.worker.conftest import Deaths
+from tests.worker.stand_ins import HandSender, record
 
 
 def test_a_tick_counts_in_full_when_nothing_waits() -> None:
@@ -39,3 +50,31 @@ def test_a_tick_says_its_instant_and_is_the_same_whoever_writes_it() -> None:
     assert row.key == b"3"
     assert orjson.loads(row.value or b"") == {"at": 1_772_443_800}
     assert row == tick_row(3, 1_772_443_800)
+
+
+OUTBOX = Outbox(TopicNames("t.", 1))
+
+
+async def test_each_partition_gets_its_tick() -> None:
+    sender = HandSender()
+    await write_ticks(sender, OUTBOX, 3, 7)
+
+    assert sender.log == {("t.permission.ticks", each): [tick_row(each, 7)] for each in range(3)}
+
+
+@pytest.mark.parametrize("refusal", [OutOfOrderSequenceNumber, TopicAuthorizationFailedError])
+async def test_a_tick_refused_for_good_ends_the_worker(deaths: Deaths, refusal: type[Exception]) -> None:
+    with pytest.raises(deaths.died):
+        await write_ticks(HandSender(refuse={"t.permission.ticks"}, refusal=refusal), OUTBOX, 1, 7)
+
+    assert deaths.codes == [Code.SEND_FAILED]
+
+
+@pytest.mark.parametrize("refusal", [NotLeaderForPartitionError, KafkaTimeoutError, OSError])
+async def test_a_broker_that_is_away_costs_a_tick_and_not_the_worker(
+    deaths: Deaths, refusal: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    await write_ticks(HandSender(refuse={"t.permission.ticks"}, refusal=refusal), OUTBOX, 1, 7)
+
+    assert deaths.codes == []
+    assert "could not be written this time" in caplog.text

@@ -194,10 +194,22 @@ async def test_without_heartbeats_and_expelled_the_worker_dies(consumer: BatchCo
     assert deaths.codes == [Code.EXPELLED]
 
 
-async def test_while_the_broker_is_away_a_write_waits_for_the_next_heartbeat(consumer: BatchConsumer) -> None:
+async def test_while_the_broker_is_away_a_write_waits_for_the_next_heartbeat(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetched(consumer).heartbeat_at = time.monotonic() - 9.5
+    looks = 0
+
+    def last_ok_heartbeat() -> float:
+        nonlocal looks
+        looks += 1
+        return fetched(consumer).heartbeat_at
+
+    monkeypatch.setattr(consumer._thread, "last_ok_heartbeat", last_ok_heartbeat)
     waiting = asyncio.create_task(consumer.lease())
-    await asyncio.sleep(0.06)
+    async with asyncio.timeout(5):
+        while looks < 2:  # noqa: ASYNC110 - it looks again by itself
+            await asyncio.sleep(0.001)
     assert not waiting.done()
 
     fetched(consumer).heartbeat_at = time.monotonic()
@@ -263,3 +275,46 @@ async def test_the_watchdog_is_told_of_work_lag_and_rebalance(consumer: BatchCon
     assert (after != before, why) == (True, "stall")
     consumer._open = False
     assert consumer.progress()[1] == "rebalance"
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_the_age_of_the_last_commit_is_that_of_the_offsets_the_broker_took(
+    consumer: BatchConsumer, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(offsets: dict[TP, int]) -> bool:
+        return taken
+
+    monkeypatch.setattr(consumer._thread, "commit", commit, raising=False)
+    consumer._ours.committed_at = 5.0
+
+    assert await consumer._commit({EVENTS: 3}) is taken
+    assert (consumer._ours.committed_at > 5.0) is taken
+
+
+async def test_a_commit_that_hangs_renews_nothing(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer._thread, "commit", lambda _: asyncio.Event().wait(), raising=False)
+    consumer._ours.committed_at = 5.0
+    hanging = asyncio.create_task(consumer._commit({EVENTS: 3}))
+    await asyncio.sleep(0)
+
+    assert consumer._ours.committed_at == 5.0
+    hanging.cancel()
+
+
+async def test_nothing_waits_for_the_batches_of_a_halted_worker_but_for_those_in_work(consumer: BatchConsumer) -> None:
+    halt = consumer._ours.halt
+    [_] = await delivered(consumer, {EVENTS: run(0, 3)})
+    fetched(consumer).batches = {EVENTS: run(3, 1)}
+    waiting = [message async for _, message in consumer.getmany(1.0)]
+    for message in waiting:
+        consumer._unacked_messages.add(message)
+
+    consumer._clean_unacked_messages()
+    assert len(consumer._unacked_messages) == 1
+    with halt.at_work():
+        halt.begin("t-0: most of it")
+        consumer._clean_unacked_messages()
+        assert len(consumer._unacked_messages) == 1
+    consumer._clean_unacked_messages()
+    assert len(consumer._unacked_messages) == 0
+    assert consumer._new_offset(EVENTS) is None, "and nothing of it may be committed"
