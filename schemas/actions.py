@@ -1,17 +1,20 @@
 """Actions: what the business did, reported to us by `POST /v1/actions` or in a history file (design 13).
 
 Owns their shape and the faults a caller is told about, each with a path and what is allowed. The gateway keeps the
-action as it was sent; the worker makes the fact.
+action as it was sent; the worker makes the fact. Refuses to open a reading's `response`: whose answer it is decides
+how it is read, and that is the worker's.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from schemas.codec import path_of
-from schemas.events import EARLIEST_AT, LATEST_AT
-from schemas.ids import PHONE_NUMBER_ID, user_of
+from schemas.events import EARLIEST_AT, LATEST_AT, Origin, RequestKind
+from schemas.ids import PHONE_NUMBER_ID, WA_ID, user_of
 
 MAX_ACTIONS: Final = 1_000
 
@@ -22,7 +25,7 @@ def instant(value: object) -> int:
     """
     allowed = "give epoch seconds or RFC 3339 with a zone, between 2015 and 2100"
     if isinstance(value, str):
-        if value.isascii() and value.isdigit():
+        if value.isascii() and value.isdigit() and len(value) <= 16:
             value = int(value)
         else:
             try:
@@ -54,6 +57,19 @@ def _user(value: str) -> str:
     return user
 
 
+def _display(value: str) -> str:
+    digits = re.sub(r"[\s+().-]", "", value)
+    if not WA_ID.fullmatch(digits):
+        raise ValueError("give the business number as it is dialled, with the country code")
+    return digits
+
+
+def _country(value: str) -> str:
+    if not (len(value) == 2 and value.isascii() and value.isalpha()):
+        raise ValueError("give the country as two letters, ISO 3166-1 alpha-2")
+    return value.upper()
+
+
 def _printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError("an id has no control characters or lone surrogates")
@@ -63,8 +79,11 @@ def _printable(value: str) -> str:
 Instant = Annotated[int, BeforeValidator(instant, json_schema_input_type=int | str)]
 PhoneNumberId = Annotated[str, AfterValidator(_number)]
 User = Annotated[str, AfterValidator(_user)]
+Display = Annotated[str, AfterValidator(_display)]
+Country = Annotated[str, AfterValidator(_country)]
 Id = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
 Text = Annotated[str, Field(max_length=512)]
+ErrorCode = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
 
 
 class TemplateSent(BaseModel):
@@ -83,25 +102,111 @@ class _Action(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     phone_number_id: PhoneNumberId
-    user: User
     occurred_at: Instant
+
+
+class _PairAction(_Action):
+    """What the business did with one user."""
+
+    user: User
     campaign: Text | None = None
-    origin: Literal["conversation", "call_dialog", "broadcast", "call_page", "api"] | None = None
+    origin: Origin | None = None
     reservation_id: Text | None = None
 
 
-class RequestSentAction(_Action):
+class _Refusal(_PairAction):
+    """What the provider did not do. `action_id`: the caller's own id of the attempt, since no other exists."""
+
+    action_id: Id
+    error_code: ErrorCode
+    details: Annotated[str, Field(max_length=4_096)] | None = None
+    retry_at: Instant | None = None
+
+
+class RequestSentAction(_PairAction):
     """The provider took a call permission request and returned its message id."""
 
     type: Literal["request_sent"]
     message_id: Id
-    kind: Literal["free_form", "template"]
+    kind: RequestKind
     template: TemplateSent | None = None
 
 
-Action = RequestSentAction
-ACTION: Final[TypeAdapter[Action]] = TypeAdapter(Action)
-ACTION_TYPES: Final = ("request_sent",)
+class RequestRefusedAction(_Refusal):
+    """The provider did not take a call permission request."""
+
+    type: Literal["request_refused"]
+
+
+class CallStartedAction(_PairAction):
+    """The provider took a call of the business and returned its id."""
+
+    type: Literal["call_started"]
+    call_id: Id
+
+
+class CallRefusedAction(_Refusal):
+    """The provider did not place a call."""
+
+    type: Literal["call_refused"]
+
+
+class ReadingTakenAction(_PairAction):
+    """The provider was asked about the pair. `response`: the body of its answer as it came."""
+
+    type: Literal["reading_taken"]
+    response: dict[str, Any]
+    provider: Id = "meta"
+
+
+class DispositionRecordedAction(_PairAction):
+    """An agent noted how a call ended."""
+
+    type: Literal["disposition_recorded"]
+    call_id: Id
+    outcome: Id
+
+
+class BusinessRegisteredAction(_Action):
+    """The operator tells what a business number is."""
+
+    type: Literal["business_registered"]
+    display_phone_number: Display | None = None
+    profile: Literal["production", "sandbox"] | None = None
+    country: Country | None = None
+
+
+class TemplateRegisteredAction(_Action):
+    """The operator tells what a template is, above all whether it asks for permission."""
+
+    type: Literal["template_registered"]
+    name: Id
+    language: Text = ""
+    category: Text | None = None
+    has_call_permission: bool | None = None
+
+
+Action = (
+    RequestSentAction
+    | RequestRefusedAction
+    | CallStartedAction
+    | CallRefusedAction
+    | ReadingTakenAction
+    | DispositionRecordedAction
+    | BusinessRegisteredAction
+    | TemplateRegisteredAction
+)
+ACTIONS: Final[Mapping[str, type[Action]]] = {
+    "request_sent": RequestSentAction,
+    "request_refused": RequestRefusedAction,
+    "call_started": CallStartedAction,
+    "call_refused": CallRefusedAction,
+    "reading_taken": ReadingTakenAction,
+    "disposition_recorded": DispositionRecordedAction,
+    "business_registered": BusinessRegisteredAction,
+    "template_registered": TemplateRegisteredAction,
+}
+ACTION_TYPES: Final = tuple(ACTIONS)
 
 
 def faults_of(fault: ValidationError, root: str = "$") -> list[dict[str, str]]:
@@ -116,9 +221,11 @@ def check_action(value: Any, root: str = "$") -> Action | list[dict[str, str]]:
     """The action of a parsed JSON value, or every fault of it by path."""
     if not isinstance(value, dict):
         return [{"path": root, "message": "an action is a JSON object"}]
-    if value.get("type") not in ACTION_TYPES:
+    said = value.get("type")
+    model = ACTIONS.get(said) if isinstance(said, str) else None
+    if model is None:
         return [{"path": f"{root}.type", "message": f"unknown type; allowed: {', '.join(ACTION_TYPES)}"}]
     try:
-        return ACTION.validate_python(value)
+        return model.model_validate(value)
     except ValidationError as fault:
         return faults_of(fault, root)

@@ -118,7 +118,7 @@ class Answer(_Shape):
 
 
 class StandingLine(_Shape):
-    """One line of `callgrant replay --emit standings`."""
+    """One line of `callgrant replay --emit standings`. `asked_as`: the other name by which the user was asked for."""
 
     phone_number_id: str
     user: str
@@ -126,3 +126,4 @@ class StandingLine(_Shape):
     permission: Permission
     actions: list[ActionAnswer]
     standing: StandingAnswer
+    asked_as: str | None = None

@@ -57,11 +57,6 @@ def change_id(fields: dict[str, Any]) -> str:
     return derived_id("change", canonical(fields).decode())
 
 
-def expiry_id(phone_number_id: str, grant_id: str, expires_at: int) -> str:
-    """The id under which the end of a temporary grant is announced, whoever announces it."""
-    return derived_id("permission_expired", phone_number_id, grant_id, expires_at)
-
-
 def encode_change(change: dict[str, Any]) -> bytes:
     """A change as the value of its record."""
     return orjson.dumps(change)

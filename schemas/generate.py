@@ -11,12 +11,12 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter
 
-from schemas.actions import RequestSentAction
+from schemas.actions import ACTIONS
 from schemas.answers import Answer, StandingLine
 from schemas.changes import Change
 from schemas.events import FACT_TYPES, FACT_VERSIONS
 from schemas.policy import Policy
-from schemas.records import GrantRow, Record, RequestRow
+from schemas.records import CallRow, GrantRow, Record, RequestRow
 from schemas.state import StoredState
 
 FOLDER: Final = Path(__file__).with_name("jsonschema")
@@ -24,12 +24,13 @@ EXAMPLES: Final = Path(__file__).with_name("examples")
 
 SHAPES: Final[Mapping[str, Any]] = {
     **{f"{name}.v{FACT_VERSIONS[name]}": kind for name, kind in FACT_TYPES.items()},
-    "action.request_sent.v1": RequestSentAction,
+    **{f"action.{name}.v1": model for name, model in ACTIONS.items()},
     "pair_state.v1": StoredState,
     "change.v1": Change,
     "record.v1": Record,
     "request_row.v1": RequestRow,
     "grant_row.v1": GrantRow,
+    "call_row.v1": CallRow,
     "answer.v1": Answer,
     "standing_line.v1": StandingLine,
     "policy.v1": Policy,

@@ -70,7 +70,7 @@ WORKER: Final[tuple[Metric, ...]] = (
         kind="counter",
         unit="facts",
         labels=("outcome",),
-        meaning="Facts folded, by outcome (new, repeated).",
+        meaning="Facts folded, by outcome (new, repeated, late: beyond the horizon, kept in the log, without effect).",
     ),
     Metric(
         name="callgrant_worker_ignored_total",

@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from schemas.answers import GrantSource, Label, Reason, Via
+from schemas.events import Direction
 
 FinalClass = Literal[
     "refused",
@@ -36,6 +37,7 @@ EndCause = Literal[
     "refused_138006",
     "number_changed",
 ]
+CallOutcome = Literal["connected", "unanswered", "rejected", "cancelled", "technical_failure", "open"]
 
 
 class _Row(BaseModel):
@@ -89,6 +91,26 @@ class GrantRow(_Row):
     ended_at: int | None
     end_cause: EndCause | None
     flags: list[str]
+    version: int
+    is_deleted: Literal[0, 1]
+
+
+class CallRow(_Row):
+    """One call. `anchor_at` files it under a day: its earliest sign. `pulses`: billed pulses of six seconds."""
+
+    call_id: str
+    phone_number_id: str
+    user: str
+    direction: Direction
+    outcome: CallOutcome
+    anchor_at: int
+    started_at: int
+    connected_at: int | None
+    ended_at: int | None
+    duration_s: int | None
+    pulses: int
+    campaign: str | None
+    disposition: str | None
     version: int
     is_deleted: Literal[0, 1]
 

@@ -64,3 +64,28 @@ FROM v_grants
 WHERE v_grants.ended_at IS NOT NULL
 GROUP BY ALL
 COMMENT 'Ends of grants by the UTC day they ended and by cause. Only rows with revocation = 1 are revocations.';
+
+CREATE OR REPLACE VIEW v_calls
+SQL SECURITY INVOKER
+AS SELECT phone_number_id, user, call_id, direction, outcome, day, anchor_at,
+    nullIf(c.started_at, 0) AS started_at, nullIf(c.connected_at, 0) AS connected_at, nullIf(c.ended_at, 0) AS ended_at,
+    duration_s, pulses, campaign, disposition
+FROM calls AS c FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 1
+COMMENT 'One row per call, newest version. duration_s and pulses are 0 for calls that never connected.';
+
+CREATE OR REPLACE VIEW v_calls_daily
+SQL SECURITY INVOKER
+AS SELECT day, phone_number_id, direction, campaign,
+    count() AS placed,
+    countIf(outcome = 'connected') AS connected,
+    countIf(outcome = 'unanswered') AS unanswered,
+    countIf(outcome = 'rejected') AS rejected,
+    countIf(outcome = 'cancelled') AS cancelled,
+    countIf(outcome = 'technical_failure') AS technical_failure,
+    countIf(outcome = 'open') AS open,
+    sum(v.duration_s) AS seconds,
+    sum(v.pulses) AS pulses
+FROM v_calls AS v
+GROUP BY ALL
+COMMENT 'Calls by the UTC day they began. The six outcomes add up to placed.';

@@ -4,10 +4,12 @@ Owns the order in which a question is refused: the key, then the parameters, the
 nothing, and a caller learns of a wrong parameter even while there is no answer. Owns the two names of the path (with
 and without Graph's version). Refuses to judge: `streams.permission.answer` does, for the instant asked.
 
-A pair that is not in the replica is one that nothing was ever heard of: *never*, `not_requested`, not an error.
+A pair that is not in the replica is one that nothing was ever heard of: *never*, `not_requested`, not an error. A
+question by either name of a user gets the same answer (design 7); one about an instant before what was settled is
+refused with the earliest that can be answered (design 4).
 """
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import structlog
@@ -15,7 +17,9 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from schemas.policy import NumberEntry, Policy
+from schemas.envelope import rfc3339
+from schemas.ids import Pair
+from schemas.policy import Policy
 from schemas.state import PairState, StateUnreadable, decode_state
 from streams.api import clock, paper
 from streams.api.errors import Trouble, refuse
@@ -25,9 +29,9 @@ from streams.api.keys import Keys
 from streams.api.question import BadQuestion, Question, read_question
 from streams.api.settings import ApiSettings
 from streams.api.watch import Watch
-from streams.permission.answer import answer
+from streams.permission.answer import answer, answerable_from
+from streams.permission.number import number_in
 
-_UNKNOWN_NUMBER: Final = NumberEntry()
 _log: Any = structlog.get_logger("api")
 
 
@@ -72,7 +76,9 @@ def _add_question(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSou
         if (why := lag.too_old(max_lag_s)) is not None:
             return refuse(path, Trouble.UNAVAILABLE, why)
         try:
-            return _answered(question, rows.get(question.pair.key), lag, policy)
+            return _answered(question, rows, lag, policy)
+        except BadQuestion as fault:
+            return refuse(path, Trouble.PARAMETER, str(fault))
         except StateUnreadable:
             gauges.unreadable.inc()
             _log.error("state_unreadable", pair=repr(question.pair))
@@ -94,11 +100,13 @@ def _add_question(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSou
         )
 
 
-def _answered(question: Question, row: bytes | None, lag: Lag, policy: Policy) -> Response:
-    number, user = question.pair
-    state = PairState(phone_number_id=number, user=user) if row is None else decode_state(row)
+def _answered(question: Question, rows: Rows, lag: Lag, policy: Policy) -> Response:
+    number = question.pair.phone_number_id
+    state = _state(question.pair, rows)
     at = clock.now() if question.at is None else question.at
-    judged = answer(state, at, policy, policy.numbers.get(number, _UNKNOWN_NUMBER))
+    if at < (earliest := answerable_from(state)):
+        raise BadQuestion(f"at: what led to earlier answers is settled; ask for {rfc3339(earliest)} or later")
+    judged = answer(state, at, policy, number_in(policy, number))
     return Response(
         orjson.dumps({"messaging_product": "whatsapp", **judged}),
         headers={
@@ -108,6 +116,18 @@ def _answered(question: Question, row: bytes | None, lag: Lag, policy: Policy) -
         },
         media_type="application/json",
     )
+
+
+def _state(pair: Pair, rows: Rows) -> PairState:
+    """What is known of the pair; of a user's other name, what is known under the canonical one."""
+    state = _stored(pair, rows)
+    canonical = state.forwards_to
+    return state if canonical is None else _stored(pair._replace(user=canonical), rows)
+
+
+def _stored(pair: Pair, rows: Rows) -> PairState:
+    row = rows.get(pair.key)
+    return PairState(phone_number_id=pair.phone_number_id, user=pair.user) if row is None else decode_state(row)
 
 
 def _add_health(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSource, gauges: Gauges) -> None:

@@ -1,27 +1,37 @@
-"""Who gave or took permission, and until when: transitions of the grant (domain 1.2 G1-G15, 1.3, 1.5; design 15,
-replies).
+"""Who gave or took permission, and until when: transitions of the grant (domain 1.2 G1-G20, 1.3, 1.5; design 15).
 
-Owns what one decision does to what is held. Refuses to look at other evidence: what a decision needs to know of
-requests comes in as `Clues`. A grant holds while `at < expires_at`.
+Owns what one word on the permission, or one revocation that nobody told, does to what is held. Refuses to look at other
+evidence: what a word needs to know of its request and of the streak comes in. A grant holds while `at < expires_at`.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from schemas.ids import derived_id
 from schemas.policy import Policy
 from schemas.state import Decision
 
-Reason = Literal["never", "declined", "revoked", "auto_revoked", "expired"]
 CALL_PREFIX = "wacid."
+RANKS = {
+    "temporary": 0,
+    "permanent": 1,
+    "reject": 2,
+    "refused_138017": 3,
+    "refused_138006": 4,
+    "read_none": 5,
+    "read_temporary": 5,
+    "read_permanent": 5,
+    "moved_here": 6,
+    "moved_away": 7,
+}
 
 
 class Grant(NamedTuple):
-    """One permission from the decision that gave it to its end. `ended_at` and `end_cause` are None while it lasts."""
+    """One permission from the word that gave it to its end. `ended_at` and `end_cause` are None while it lasts."""
 
     grant_id: str
     kind: str
     via: str
-    source: str
+    source: str | None
     granted_at: int
     expires_at: int | None
     request_id: str | None
@@ -32,33 +42,29 @@ class Grant(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """What is held after some decisions: a grant, or the reason why there is none. `decided_by`: the last decision's
-    id.
+    """What is held after some words: a grant, or the reason why there is none. `decided_by`: the last word's id.
+
+    `confirmed`: whether a provider said so; of what is not held as of what is.
     """
 
     grant: Grant | None
-    reason: Reason
+    reason: str
     decided_by: str | None
     flags: tuple[str, ...]
+    confirmed: bool
 
 
-class Clues(NamedTuple):
-    """What the decision's request and neighbours say: the flags that are known before the decision is applied."""
-
-    flags: tuple[str, ...]
-
-
-NOTHING = Hold(None, "never", None, ())
-
-
-def rank(decision: Decision) -> int:
-    """Same second: accept temporary, then accept permanent, then reject (domain 1.3)."""
-    return (1 if decision.permanent else 0) if decision.accept else 2
+NOTHING = Hold(None, "never", None, (), True)
 
 
 def order(decision: Decision) -> tuple[int, int, str]:
-    """The order in which decisions count, whatever their order of arrival."""
-    return decision.at, rank(decision), decision.id
+    """The order in which words count, whatever their order of arrival (domain 1.3: ties within a second)."""
+    return decision.at, RANKS[decision.what], decision.id
+
+
+def is_reply(decision: Decision) -> bool:
+    """Whether the word is a reply, not a reading, an error or a move."""
+    return RANKS[decision.what] <= 2
 
 
 def is_call(context_id: str | None) -> bool:
@@ -66,13 +72,14 @@ def is_call(context_id: str | None) -> bool:
     return context_id is not None and context_id.startswith(CALL_PREFIX)
 
 
-def is_automatic(decision: Decision) -> bool:
-    """Whether WhatsApp decided, not the user; where the dialect does not say, an accept after a call is automatic
-    (4.3).
-    """
+def is_automatic(decision: Decision, *, at_threshold: bool = False) -> bool:
+    """Whether WhatsApp decided, not the user. Where the dialect does not say (4.3 rule 4): an accept after a call is
+    automatic, and so is a reject without context while the streak stands at the threshold."""
     if decision.source is not None:
         return decision.source == "automatic"
-    return decision.accept and is_call(decision.context_id)
+    if decision.what == "reject":
+        return decision.context_id is None and at_threshold
+    return is_call(decision.context_id)
 
 
 def run_out(hold: Hold, at: int) -> tuple[Hold, Grant | None]:
@@ -82,68 +89,139 @@ def run_out(hold: Hold, at: int) -> tuple[Hold, Grant | None]:
         return hold, None
     # An expiry not after the reply is believed: the grant ended at once (design 15).
     ended = grant._replace(ended_at=max(grant.expires_at, grant.granted_at), end_cause="expired")
-    return Hold(None, "expired", hold.decided_by, grant.flags), ended
+    return Hold(None, "expired", hold.decided_by, grant.flags, True), ended
 
 
-def decided(hold: Hold, decision: Decision, clues: Clues, number: str, policy: Policy) -> tuple[Hold, Grant | None]:
-    """The hold after one more decision, and the grant that it ended. `hold` is as of the decision's instant."""
-    flags = clues.flags if decision.source is not None else (*clues.flags, "source_inferred")
-    if not decision.accept:
-        return _rejected(hold, decision, flags)
-    if is_automatic(decision) and hold.grant is not None and not _lifts(hold.grant, decision):
-        return _prolonged(hold, hold.grant, decision, policy), None
-    held = hold.grant
-    if held is not None and held.kind == "permanent" and decision.permanent:
-        return hold._replace(decided_by=decision.id), None
+def inferred_revoke(hold: Hold, at: int) -> tuple[Hold, Grant | None]:
+    """The streak reached its limit and no webhook has said so yet (G16)."""
+    if hold.grant is None:
+        return hold, None
+    ended = hold.grant._replace(ended_at=at, end_cause="auto_revoke_inferred")
+    return Hold(None, "auto_revoke_inferred", hold.decided_by, (), False), ended
+
+
+def decided(
+    hold: Hold, word: Decision, flags: tuple[str, ...], number: str, policy: Policy, *, at_threshold: bool
+) -> tuple[Hold, Grant | None]:
+    """The hold after one more word, and the grant it ended. `hold` is as of the word's instant, `flags` what its
+    request and its neighbours say of it."""
+    if word.what == "reject":
+        return _rejected(hold, word, flags, at_threshold=at_threshold)
+    if word.what in ("temporary", "permanent"):
+        return _accepted(hold, word, flags, number, policy)
+    if word.what in ("moved_away", "moved_here"):
+        return _moved(hold, word)
+    return _observed(hold, word, number, policy)
+
+
+def _accepted(
+    hold: Hold, word: Decision, flags: tuple[str, ...], number: str, policy: Policy
+) -> tuple[Hold, Grant | None]:
+    """G1-G6, G13-G15. WhatsApp's own accept prolongs what is held; the user's replaces it."""
+    if word.source is None:
+        flags = (*flags, "source_inferred")
+    held, automatic, permanent = hold.grant, is_automatic(word), word.what == "permanent"
+    if held is not None and automatic and not (permanent and held.kind == "temporary"):
+        return _prolonged(hold, held, word, policy), None
+    if held is not None and held.kind == "permanent" and permanent:
+        return hold._replace(grant=held._replace(confirmed=True), decided_by=word.id, confirmed=True), None
     expires_at: int | None = None
-    if not decision.permanent:
-        expires_at = decision.expires_at
+    if not permanent:
+        expires_at = word.expires_at
         if held is not None and held.kind == "permanent":
             flags = (*flags, "downgrade")
         if expires_at is None:
-            expires_at = decision.at + policy.defaults.temporary_seconds
+            expires_at = word.at + policy.defaults.temporary_seconds
             flags = (*flags, "expiry_inferred")
-    context = decision.context_id
-    via = "callback" if is_call(context) or is_automatic(decision) else "request" if context else "profile"
+    context = word.context_id
+    via = "callback" if is_call(context) or automatic else "request" if context else "profile"
     grant = Grant(
-        grant_id=derived_id("grant", number, decision.id),
-        kind="permanent" if decision.permanent else "temporary",
+        grant_id=derived_id("grant", number, word.id),
+        kind="permanent" if permanent else "temporary",
         via=via,
-        source="automatic" if is_automatic(decision) else "user_action",
-        granted_at=decision.at,
+        source="automatic" if automatic else "user_action",
+        granted_at=word.at,
         expires_at=expires_at,
         request_id=context if via == "request" else None,
         confirmed=True,
         flags=tuple(sorted(set(flags))),
     )
-    ended = None if held is None else held._replace(ended_at=decision.at, end_cause="replaced")
-    return Hold(grant, hold.reason, decision.id, grant.flags), ended
+    ended = None if held is None else held._replace(ended_at=word.at, end_cause="replaced")
+    return Hold(grant, hold.reason, word.id, grant.flags, True), ended
 
 
-def _lifts(held: Grant, decision: Decision) -> bool:
-    """Whether an accept makes a temporary permission permanent (G15)."""
-    return held.kind == "temporary" and decision.permanent
-
-
-def _prolonged(hold: Hold, held: Grant, decision: Decision, policy: Policy) -> Hold:
+def _prolonged(hold: Hold, held: Grant, word: Decision, policy: Policy) -> Hold:
     """An automatic accept extends a temporary grant and never touches a permanent one (G5, G6)."""
     if held.expires_at is None:
-        return hold._replace(decided_by=decision.id)
-    until = decision.expires_at or decision.at + policy.defaults.temporary_seconds
-    return hold._replace(grant=held._replace(expires_at=max(held.expires_at, until)), decided_by=decision.id)
+        return hold._replace(decided_by=word.id)
+    until = word.expires_at or word.at + policy.defaults.temporary_seconds
+    return hold._replace(grant=held._replace(expires_at=max(held.expires_at, until)), decided_by=word.id)
 
 
-def _rejected(hold: Hold, decision: Decision, flags: tuple[str, ...]) -> tuple[Hold, Grant | None]:
-    """A reject ends what is held (G8-G10); without a grant it is a decline or says that we missed one (G7, G11)."""
-    held, automatic = hold.grant, decision.source == "automatic"
-    reason: Reason
+def _rejected(hold: Hold, word: Decision, flags: tuple[str, ...], *, at_threshold: bool) -> tuple[Hold, Grant | None]:
+    """A reject ends what is held (G8-G10); without a grant it is a decline, confirms an inferred revoke, or says that
+    we missed a grant (G7, G11)."""
+    if word.source is None:
+        flags = (*flags, "source_inferred")
+    held, automatic = hold.grant, is_automatic(word, at_threshold=at_threshold)
     if held is not None:
-        cause = "auto_revoked" if automatic else "revoked_via_request" if decision.context_id else "revoked_via_profile"
+        cause = "auto_revoked" if automatic else "revoked_via_request" if word.context_id else "revoked_via_profile"
         reason = "auto_revoked" if automatic else "revoked"
-        ended = held._replace(ended_at=decision.at, end_cause=cause)
-        return Hold(None, reason, decision.id, tuple(sorted(set(flags)))), ended
+        return Hold(None, reason, word.id, _sorted(flags), True), held._replace(ended_at=word.at, end_cause=cause)
     if automatic:
-        return Hold(None, hold.reason, decision.id, tuple(sorted({*flags, "revoke_without_grant"}))), None
-    if decision.context_id:
-        return Hold(None, "declined", decision.id, tuple(sorted(set(flags)))), None
-    return Hold(None, "revoked", decision.id, tuple(sorted({*flags, "revoke_without_grant"}))), None
+        if hold.reason == "auto_revoke_inferred":
+            return Hold(None, "auto_revoked", word.id, _sorted(flags), True), None
+        return Hold(None, hold.reason, word.id, _sorted((*flags, "revoke_without_grant")), hold.confirmed), None
+    if word.context_id:
+        return Hold(None, "declined", word.id, _sorted(flags), True), None
+    return Hold(None, "revoked", word.id, _sorted((*flags, "revoke_without_grant")), True), None
+
+
+def _observed(hold: Hold, word: Decision, number: str, policy: Policy) -> tuple[Hold, Grant | None]:
+    """A reading is the truth at its instant (G17); 138006 and 138017 tell less than a reading (G18, G19)."""
+    held, error = hold.grant, word.what.startswith("refused_")
+    if word.what in ("read_none", "refused_138006"):
+        reason = "refused_138006" if error else "reading"
+        if held is None:  # nothing was granted: the reason stays, a reading confirms it
+            return hold._replace(confirmed=hold.confirmed or not error), None
+        return Hold(None, reason, word.id, (), not error), held._replace(ended_at=word.at, end_cause=reason)
+    if word.what == "read_temporary":
+        until = word.expires_at or word.at + policy.defaults.temporary_seconds
+        if held is not None and held.kind == "temporary":
+            return hold._replace(grant=held._replace(expires_at=until, confirmed=True), confirmed=True), None
+        flags = () if word.expires_at else ("expiry_inferred",)
+        grant = _seen(word, number, "temporary", until, flags)
+    else:
+        if held is not None and held.kind == "permanent":
+            return hold._replace(grant=held._replace(confirmed=held.confirmed or not error)), None
+        grant = _seen(word, number, "permanent", None, ())
+    ended = None if held is None else held._replace(ended_at=word.at, end_cause="reading" if not error else "replaced")
+    return Hold(grant, hold.reason, word.id, grant.flags, grant.confirmed), ended
+
+
+def _seen(word: Decision, number: str, kind: str, until: int | None, flags: tuple[str, ...]) -> Grant:
+    error = word.what.startswith("refused_")
+    return Grant(
+        grant_id=derived_id("grant", number, word.id),
+        kind=kind,
+        via="inferred" if error else "reading",
+        source="inferred" if error else None,
+        granted_at=word.at,
+        expires_at=until,
+        request_id=None,
+        confirmed=not error,
+        flags=flags,
+    )
+
+
+def _moved(hold: Hold, word: Decision) -> tuple[Hold, Grant | None]:
+    """The user has another number: the old pair is closed; the new one starts without a grant (G20)."""
+    held = hold.grant
+    if word.what == "moved_here":
+        return (hold if held is not None else Hold(None, "number_changed", word.id, (), False)), None
+    ended = None if held is None else held._replace(ended_at=word.at, end_cause="number_changed")
+    return Hold(None, "number_changed", word.id, (), False), ended
+
+
+def _sorted(flags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(flags)))

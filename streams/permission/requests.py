@@ -4,13 +4,16 @@ Owns final classes, expiry instants and which requests count in a window. Refuse
 grant.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from schemas.policy import Policy
-from schemas.state import Decision, Request
+from schemas.state import Decision, Refusal, Request
 
 Answers = Mapping[str, Sequence[Decision]]
+_RESPONSES = {"temporary": "accepted_temporary", "permanent": "accepted_permanent", "reject": "declined"}
 
 
 class Life(NamedTuple):
@@ -63,9 +66,7 @@ def counted(requests: Sequence[Request], policy: Policy, reset_at: int = 0) -> l
 
 def response_of(decision: Decision) -> str:
     """The class of one answer."""
-    if not decision.accept:
-        return "declined"
-    return "accepted_permanent" if decision.permanent else "accepted_temporary"
+    return _RESPONSES[decision.what]
 
 
 def delivered_at(request: Request) -> int | None:
@@ -73,55 +74,83 @@ def delivered_at(request: Request) -> int | None:
     return request.delivered_at if request.delivered_at is not None else request.read_at
 
 
-def superseded_at(newer: Sequence[Request]) -> int | None:
-    """When an untouched request was pushed aside: the first delivery of a newer one (domain 1.4)."""
-    deliveries = [delivery for entry in newer if (delivery := delivered_at(entry)) is not None]
-    return min(deliveries, default=None)
+class Book:
+    """The requests of a pair with their answers, in the order of sending, made once for many questions.
 
-
-def ends_at(request: Request, newer: Sequence[Request], answers: Answers, before: int, policy: Policy) -> int | None:
-    """When the request stops being on the user's screen, seen with the answers given before `before`; None: it failed.
-
-    Unanswered: `request_open_seconds` after delivery (sending, when no delivery is known), or when superseded.
-    Answered: as long after the last answer, or when the newer one is answered.
+    `aside[place]`: when an untouched request is pushed aside, the first delivery of a newer one (domain 1.4).
     """
-    span = policy.defaults.request_open_seconds
-    given = [answer.at for answer in answers.get(request.message_id, ()) if answer.at < before]
+
+    __slots__ = ("answered", "answers", "aside", "place", "sent")
+
+    def __init__(self, requests: Sequence[Request], answers: Answers) -> None:
+        self.sent = known(requests)
+        self.place = {entry.message_id: place for place, entry in enumerate(self.sent)}
+        self.answers = answers
+        self.answered = sorted(
+            (answer.at, self.place[name]) for name, given in answers.items() if name in self.place for answer in given
+        )
+        self.aside: list[int | None] = [None] * len(self.sent)
+        first: int | None = None
+        for place in range(len(self.sent) - 1, -1, -1):
+            self.aside[place] = first
+            delivery = delivered_at(self.sent[place])
+            if delivery is not None and (first is None or delivery < first):
+                first = delivery
+
+    def newer_answer(self, place: int, since: int, before: int) -> int | None:
+        """When a request newer than the one at `place` was first answered from `since` on, and before `before`."""
+        for at, other in islice(self.answered, bisect_left(self.answered, (since, 0)), None):
+            if at >= before:
+                return None
+            if other > place:
+                return at
+        return None
+
+
+def ends_at(book: Book, place: int, before: int, policy: Policy) -> int | None:
+    """When the request at `place` stops being on the user's screen, seen with the answers given before `before`.
+
+    Unanswered: `request_open_seconds` after delivery (sending, when no delivery is known), or when superseded; None: it
+    failed. Answered: as long after the last answer, or when a newer one is answered.
+    """
+    span, request = policy.defaults.request_open_seconds, book.sent[place]
+    given = [answer.at for answer in book.answers.get(request.message_id, ()) if answer.at < before]
     if given:
-        later = [
-            answer.at
-            for entry in newer
-            for answer in answers.get(entry.message_id, ())
-            if given[0] <= answer.at < before
-        ]
-        return min([given[-1] + span, *later])
+        newer = book.newer_answer(place, given[0], before)
+        return given[-1] + span if newer is None else min(given[-1] + span, newer)
     if request.failed_at is not None:
         return None
-    delivery = delivered_at(request)
+    delivery, pushed = delivered_at(request), book.aside[place]
     own = (delivery if delivery is not None else request.sent_at or 0) + span
-    pushed = superseded_at(newer)
     return own if pushed is None else min(own, pushed)
 
 
-def live(request: Request, newer: Sequence[Request], answers: Answers, at: int, policy: Policy) -> Life:
-    """The request as judged at `at`, from evidence up to `at`. `attempt` and `prior` are filled in by the caller."""
-    given = answers.get(request.message_id, ())
+def live(book: Book, place: int, at: int, policy: Policy) -> Life:
+    """The request at `place` as judged at `at`, from evidence up to `at`. The caller fills in `attempt` and `prior`."""
+    request, aside = book.sent[place], book.aside[place]
+    given = book.answers.get(request.message_id, ())
+    ends = ends_at(book, place, at + 1, policy)
+    if given:
+        return _life(request, given, ends, None, response_of(given[0]))
+    if request.failed_at is not None:
+        return _life(request, given, ends, None, "failed")
+    if aside is not None and aside == ends:
+        return _life(request, given, ends, aside, "superseded")
+    return _life(request, given, ends, None, "expired_no_response" if ends is not None and at >= ends else "open")
+
+
+def known_by_reply(request: Request, given: Sequence[Decision], policy: Policy) -> Life:
+    """A request of which nothing but its answers, and perhaps its statuses, came (domain 1.3)."""
+    return _life(request, given, given[-1].at + policy.defaults.request_open_seconds, None, response_of(given[0]))
+
+
+def _life(request: Request, given: Sequence[Decision], ends: int | None, pushed: int | None, final: str) -> Life:
     first, last = (given[0], given[-1]) if given else (None, None)
-    ends = ends_at(request, newer, answers, at + 1, policy)
-    pushed = None
-    if first is not None:
-        final = response_of(first)
-    elif request.failed_at is not None:
-        final = "failed"
-    elif (aside := superseded_at(newer)) is not None and aside == ends:
-        pushed, final = aside, "superseded"
-    else:
-        final = "expired_no_response" if ends is not None and at >= ends else "open"
     signs = (request.sent_at, request.status_sent_at, request.delivered_at, request.read_at, request.failed_at)
     known_signs = [sign for sign in (*signs, first.at if first else None) if sign is not None]
     return Life(
         request_id=request.message_id,
-        kind=request.kind,
+        kind=request.kind or "",
         template=request.template,
         campaign=request.campaign,
         origin=request.origin,
@@ -140,4 +169,30 @@ def live(request: Request, newer: Sequence[Request], answers: Answers, at: int, 
         superseded_at=pushed,
         expires_at=ends,
         final_class=final,
+    )
+
+
+def refused(refusal: Refusal) -> Life:
+    """A request that the provider did not take: it was created, reached nobody and counts nowhere (domain 6.2)."""
+    return Life(
+        request_id=refusal.action_id,
+        kind="",
+        template=None,
+        campaign=refusal.campaign,
+        origin=refusal.origin,
+        attempt=0,
+        prior="never",
+        anchor_at=refusal.at,
+        sent_at=refusal.at,
+        delivered_at=None,
+        read_at=None,
+        failed_at=None,
+        error_code=refusal.error_code,
+        first_response=None,
+        first_response_at=None,
+        last_response=None,
+        last_response_at=None,
+        superseded_at=None,
+        expires_at=None,
+        final_class="refused",
     )

@@ -1,10 +1,12 @@
-"""Rows: a judged request, a grant and a change in the shape that analytics stores (design 13).
+"""Rows: a judged request, grant, call and change in the shape that analytics stores (design 13).
 
 Owns the field names of rows; what they say is judged elsewhere. Refuses to number versions: the step does.
 """
 
 from typing import Any
 
+from schemas.state import Call
+from streams.permission.calls import begun_at, connected_at, is_over, outcome_of, pulses_of
 from streams.permission.grants import Grant
 from streams.permission.requests import Life
 
@@ -22,6 +24,26 @@ def request_row(life: Life) -> Row:
 def grant_row(grant: Grant) -> Row:
     """One grant, without pair and version."""
     return grant._asdict()
+
+
+def call_row(call: Call) -> Row:
+    """One call, without pair and version. A call whose direction nobody told is the business's: only those have
+    statuses.
+    """
+    ended_at = call.ended_at if call.ended_at is not None else call.terminated_at
+    return {
+        "call_id": call.call_id,
+        "direction": call.direction or "business_initiated",
+        "outcome": outcome_of(call),
+        "anchor_at": begun_at(call),
+        "started_at": call.offered_at if call.offered_at is not None else begun_at(call),
+        "connected_at": connected_at(call),
+        "ended_at": ended_at if is_over(call) else None,
+        "duration_s": call.duration_s,
+        "pulses": pulses_of(call.duration_s),
+        "campaign": call.campaign,
+        "disposition": call.disposition,
+    }
 
 
 def change_row(change: dict[str, Any]) -> Row:

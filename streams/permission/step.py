@@ -4,29 +4,31 @@ Owns what is announced and which rows are written when evidence comes in or time
 content.
 
 Standings before and after are compared at one instant, the latest the pair has seen (`judged_at`), so a late fact
-announces what is true now, not what was true then. A deadline that passed on the way is announced first, under an id
-made of the grant and its deadline: the timer would have announced the same.
+announces what is true now, not what was true then. A deadline that passed on the way is announced first, in the words
+and under the id in which the timer would have announced it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.changes import change_id, expiry_id
-from schemas.events import Fact
+from schemas.events import MessageStatus, PairFact, ReadingTaken, UserMessaged
 from schemas.ids import is_wa_id
-from schemas.policy import NumberEntry, Policy
+from schemas.policy import Policy
 from schemas.state import PairState, row_version
+from streams.permission.announce import announced, drifted, merged, ran_out, told_of_expiry
 from streams.permission.evolve import evolve
-from streams.permission.grants import Grant
-from streams.permission.rows import change_row, grant_row, request_row
-from streams.permission.standing import Timeline, permission_of, standing_of, timeline
+from streams.permission.horizon import HORIZON_S, settled, too_late
+from streams.permission.identity import facts_of, forwarded
+from streams.permission.number import Number
+from streams.permission.requests import Life
+from streams.permission.rows import call_row, change_row, grant_row, request_row
+from streams.permission.standing import Timeline, timeline
 from streams.permission.windows import DAY_S
 
 Change = dict[str, Any]
 Row = dict[str, Any]
-
-_LOST: Final = {"declined": "permission_declined", "expired": "permission_expired"}
+NO_ROWS: Final[dict[str, list[Row]]] = {"requests": [], "grants": [], "calls": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Step:
     already.
 
     `deadline`: when the grant now held runs out, None when nothing will: what the worker's time index keeps.
+    `forwards`: facts for the user's canonical pair. `late`: the fact lies beyond the horizon.
     """
 
     state: PairState
@@ -42,149 +45,179 @@ class Step:
     changes: tuple[Change, ...] = ()
     record: Row | None = None
     repeated: bool = False
+    forwards: tuple[PairFact, ...] = ()
+    late: bool = False
 
 
-def step(state: PairState, fact: Fact, policy: Policy, number: NumberEntry) -> Step:
-    """The pair after one more fact: the new state, what is announced and which rows changed.
-
-    `number` is what is known of the business number. Announcements do not depend on it so far: its switches change
-    what may be done, never what is held.
+def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horizon_s: int | None = HORIZON_S) -> Step:
+    """The pair after one more fact: the new state, what is announced, which rows changed, what another pair must
+    hear.
     """
+    if state.forwards_to is not None:
+        return _handed_on(state, fact, policy, number)
+    if too_late(state, fact, horizon_s):
+        late = state._replace(version=state.version + 1, late=state.late + 1)
+        return Step(late, deadline_of(state, policy, number), record=_record(late, NO_ROWS, (), fact), late=True)
     evidence = evolve(state, fact)
     if evidence is state:
-        return Step(state, deadline_of(state, policy), repeated=True)
+        return Step(state, deadline_of(state, policy, number), repeated=True)
     at = max(state.judged_at, fact.occurred_at)
-    new = replace(evidence, version=state.version + 1, judged_at=at)
-    before, after = timeline(state, at, policy), timeline(new, at, policy)
-    changes, rows_before = [], before
-    if (out := _ran_out(before, since=state.judged_at)) is not None:
-        rows_before = timeline(state, state.judged_at, policy)
-        changes.append(_expired(new, out, rows_before, timeline(state, _deadline(out), policy)))
-    changes += _announced(new, fact, before, after)
+    received = max(state.recorded_at, fact.recorded_at)
+    new = evidence._replace(version=state.version + 1, judged_at=at, recorded_at=received)
+    if new.forwards_to is not None:
+        return _became_forwarding(state, new, fact, policy, number)
+    if _is_quiet(fact, state, new, at):
+        return Step(settled(new, policy, number, horizon_s), new.due_at, record=_record(new, NO_ROWS, (), fact))
+    before = timeline(state, at, policy, number)
+    after = timeline(new, at, policy, number, before)
+    new = new._replace(due_at=_until(after))
+    changes: list[Change] = []
+    rows_before = before
+    if (out := ran_out(before, since=state.judged_at)) is not None:
+        rows_before = timeline(state, state.judged_at, policy, number)
+        changes.append(told_of_expiry(state, out, rows_before, timeline(state, out.expires_at or at, policy, number)))
+    if isinstance(fact, ReadingTaken):
+        local = timeline(state, fact.occurred_at, policy, number)
+        changes += drifted(new, fact, local, before, after, policy, number)
+    changes += announced(new, fact, before, after, policy, number)
     record = _record(new, _rows(new, rows_before, after), changes, fact)
-    return Step(new, _until(after), tuple(changes), record)
+    return Step(settled(new, policy, number, horizon_s), _until(after), tuple(changes), record)
 
 
-def pass_time(state: PairState, until: int, policy: Policy, number: NumberEntry) -> Step:
+def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> Step:
     """The pair when its clock reaches `until` without a fact: announces the grant that ran out. Nothing due: `state`
     itself.
     """
-    deadline = deadline_of(state, policy)
+    deadline = deadline_of(state, policy, number)
     if deadline is None or until < deadline:
         return Step(state, deadline)
-    new = replace(state, version=state.version + 1, judged_at=deadline)
-    before, after = timeline(state, state.judged_at, policy), timeline(new, deadline, policy)
-    changes = [_expired(new, grant, before, after)] if (grant := before.hold.grant) is not None else []
+    # Not a new version: how ticks fall between facts differs when a batch is repeated, and must not show.
+    new = state._replace(judged_at=max(deadline, state.judged_at), due_at=None)
+    before, after = timeline(state, state.judged_at, policy, number), timeline(new, new.judged_at, policy, number)
+    changes = [told_of_expiry(new, grant, before, after)] if (grant := before.hold.grant) is not None else []
     return Step(new, _until(after), tuple(changes), _record(new, _rows(new, before, after), changes, None))
 
 
-def deadline_of(state: PairState, policy: Policy) -> int | None:
+def deadline_of(state: PairState, policy: Policy, number: Number) -> int | None:
     """When the grant that holds at `judged_at` runs out; None when nothing will."""
-    return _until(timeline(state, state.judged_at, policy)) if state.decisions else None
+    if not state.decisions and state.base is None:
+        return None
+    return _until(timeline(state, state.judged_at, policy, number))
+
+
+def _is_quiet(fact: PairFact, state: PairState, new: PairState, at: int) -> bool:
+    """Whether the fact can change nothing that is judged: a message of the user, a status of a message that is no
+    request, while nothing runs out on the way. Most of the traffic of a provider is of this kind."""
+    if state.due_at is not None and at >= state.due_at:
+        return False
+    if isinstance(fact, UserMessaged):
+        return True
+    if not isinstance(fact, MessageStatus):
+        return False
+    asked = any(entry.message_id == fact.message_id and entry.sent_at is not None for entry in new.requests)
+    return not asked and all(word.context_id != fact.message_id for word in new.decisions)
 
 
 def _until(line: Timeline) -> int | None:
     return line.hold.grant.expires_at if line.hold.grant is not None else None
 
 
-def _deadline(grant: Grant) -> int:
-    return grant.expires_at if grant.expires_at is not None else grant.granted_at
+def _handed_on(state: PairState, fact: PairFact, policy: Policy, number: Number) -> Step:
+    """A row that forwards holds only its links; each new fact goes on as it comes, repeated ones too: their ids are
+    equal.
+    """
+    evidence = evolve(state, fact)
+    canonical = evidence.forwards_to
+    if canonical is None:  # a link is never taken back; kept total
+        return Step(state)
+    on = forwarded(fact, canonical)
+    if evidence.links == state.links:
+        return Step(state, forwards=() if fact.type == "users_linked" else (on,), repeated=fact.type == "users_linked")
+    new = state._replace(version=state.version + 1, links=evidence.links, recorded_at=fact.recorded_at)
+    record = _record(new, NO_ROWS, (), fact)
+    return Step(new, record=record)
 
 
-def _ran_out(line: Timeline, since: int) -> Grant | None:
-    """The grant that held at `since` and ran out on the way to the instant of `line` (domain G12)."""
-    last = line.ended[-1] if line.ended and line.hold.grant is None else None
-    if last is None or last.end_cause != "expired" or last.ended_at is None or last.ended_at <= since:
-        return None
-    return last
-
-
-def _expired(new: PairState, grant: Grant, before: Timeline, after: Timeline) -> Change:
-    """The announcement of a passed deadline; its id is made of the grant and the deadline alone."""
-    deadline = _deadline(grant)
-    change = _change(new, "permission_expired", "expired", deadline, before, after, None, grant)
-    return {"change_id": expiry_id(new.phone_number_id, grant.grant_id, deadline), **change}
-
-
-def _announced(new: PairState, fact: Fact, before: Timeline, after: Timeline) -> list[Change]:
-    """What the fact changed in the standing, as at most one announcement."""
-    kind, cause, grant = _difference(before, after)
-    if not kind:
-        return []
-    change = _change(new, kind, cause, fact.occurred_at, before, after, fact.fact_id, grant)
-    return [{"change_id": change_id(change), **change}]
-
-
-def _difference(before: Timeline, after: Timeline) -> tuple[str, str, Grant | None]:
-    """Type and cause of the announcement and the grant it is about; an empty type when there is nothing to announce."""
-    old, new = before.hold.grant, after.hold.grant
-    if new is not None:
-        if old is None or old.grant_id != new.grant_id or old.kind != new.kind:
-            return "permission_granted", new.via, new
-        return ("", "", new) if old.expires_at == new.expires_at else ("permission_extended", "automatic", new)
-    reason, last = after.hold.reason, after.ended[-1] if after.ended else None
-    if old is not None:
-        return _LOST.get(reason, "permission_revoked"), (last.end_cause if last else None) or reason, last
-    if reason != before.hold.reason:
-        return _LOST.get(reason, "permission_revoked"), reason, None
-    # A second decline, of another request, is news although the reason stays.
-    declined_again = reason == "declined" and after.hold.decided_by != before.hold.decided_by
-    return ("permission_declined", reason, None) if declined_again else ("", "", None)
-
-
-def _change(
-    new: PairState,
-    kind: str,
-    cause: str,
-    at: int,
-    before: Timeline,
-    after: Timeline,
-    fact_id: str | None,
-    grant: Grant | None,
-) -> Change:
-    return {
-        "type": kind,
-        "phone_number_id": new.phone_number_id,
-        "user": new.user,
-        "occurred_at": at,
-        "cause": cause,
-        "before": {"permission": permission_of(before.hold), **standing_of(before)},
-        "after": {"permission": permission_of(after.hold), **standing_of(after)},
-        "fact_id": fact_id,
-        "version": new.version,
-        "data": {"grant_id": grant.grant_id} if grant is not None else {},
-    }
+def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy: Policy, number: Number) -> Step:
+    """The link is learned: the evidence goes to the canonical pair, and this row announces one last thing (design
+    7).
+    """
+    canonical = new.forwards_to or ""
+    hands_on = [forwarded(one, canonical) for one in facts_of(state)]
+    row = PairState(phone_number_id=new.phone_number_id, user=new.user)._replace(
+        version=new.version,
+        judged_at=new.judged_at,
+        recorded_at=new.recorded_at,
+        links=new.links,
+        aliases=new.aliases,
+        dropped=new.dropped,
+        late=new.late,
+    )
+    if not hands_on:
+        return Step(row, record=_record(row, NO_ROWS, (), fact))
+    at = new.judged_at
+    change = merged(row, fact, timeline(state, at, policy, number), timeline(row, at, policy, number))
+    return Step(row, None, (change,), _record(row, NO_ROWS, (change,), fact), forwards=tuple(hands_on))
 
 
 def _rows(new: PairState, before: Timeline, after: Timeline) -> dict[str, list[Row]]:
-    """The request and grant rows that differ, each whole; what is no longer true once more with `is_deleted`."""
+    """The rows that differ, each whole; what is no longer true, or moved to another day, once more with
+    `is_deleted`.
+    """
     common = {"phone_number_id": new.phone_number_id, "user": new.user, "version": row_version(new)}
-    old_lives = {life.request_id: life for life in before.lives}
-    new_lives = {life.request_id: life for life in after.lives}
-    old_grants = {grant.grant_id: grant for grant in before.grants}
-    new_grants = {grant.grant_id: grant for grant in after.grants}
-    life_days = {name: life.anchor_at // DAY_S for name, life in new_lives.items()}
-    grant_days = {name: grant.granted_at // DAY_S for name, grant in new_grants.items()}
-    # A row is stored under its day: where that moved, or the row is no longer true, the old one is taken back (trap 8).
-    gone_lives = [life for name, life in old_lives.items() if life_days.get(name) != life.anchor_at // DAY_S]
-    gone_grants = [grant for name, grant in old_grants.items() if grant_days.get(name) != grant.granted_at // DAY_S]
+    lives = _lives(before, after)
+    held: tuple[list[Any], list[Any]] = (
+        ([], [])
+        if before.ended is after.ended and before.hold is after.hold
+        else _told(
+            {grant.grant_id: grant for grant in before.grants}, {grant.grant_id: grant for grant in after.grants}
+        )
+    )
+    if before.state.calls is after.state.calls:
+        rung: tuple[list[Row], list[Row]] = ([], [])
+    else:
+        old = {call.call_id: call_row(call) for call in before.state.calls}
+        rung = _told(old, {call.call_id: call_row(call) for call in after.state.calls}, _call_day)
     return {
-        "requests": [request_row(life) | common | {"is_deleted": 1} for life in gone_lives]
-        + [
-            request_row(life) | common | {"is_deleted": 0}
-            for life in after.lives
-            if old_lives.get(life.request_id) != life
-        ],
-        "grants": [grant_row(grant) | common | {"is_deleted": 1} for grant in gone_grants]
-        + [
-            grant_row(grant) | common | {"is_deleted": 0}
-            for grant in after.grants
-            if old_grants.get(grant.grant_id) != grant
-        ],
+        "requests": [request_row(life) | common | {"is_deleted": 1} for life in lives[0]]
+        + [request_row(life) | common | {"is_deleted": 0} for life in lives[1]],
+        "grants": [grant_row(grant) | common | {"is_deleted": 1} for grant in held[0]]
+        + [grant_row(grant) | common | {"is_deleted": 0} for grant in held[1]],
+        "calls": [row | common | {"is_deleted": 1} for row in rung[0]]
+        + [row | common | {"is_deleted": 0} for row in rung[1]],
     }
 
 
-def _record(new: PairState, rows: dict[str, list[Row]], changes: Sequence[Change], fact: Fact | None) -> Row:
+def _lives(before: Timeline, after: Timeline) -> tuple[list[Life], list[Life]]:
+    """The lives that differ: as they were, where they must be taken back, and as they are."""
+    if before.at != after.at:
+        return _told({life.request_id: life for life in before.lives}, {life.request_id: life for life in after.lives})
+    old, new = before.names(), after.names()
+    were, are = set(old), set(new)
+    changed = {name for name in new if name not in were or before.inputs(name) != after.inputs(name)}
+    gone = {name: before.life(name) for name in old if name in changed or name not in are}
+    return _told(gone, {name: after.life(name) for name in new if name in changed})
+
+
+def _day_of(thing: Any) -> int:
+    at: int = thing.anchor_at if hasattr(thing, "anchor_at") else thing.granted_at
+    return at // DAY_S
+
+
+def _call_day(row: Row) -> int:
+    at: int = row["anchor_at"]
+    return at // DAY_S
+
+
+def _told(old: dict[str, Any], new: dict[str, Any], day_of: Any = _day_of) -> tuple[list[Any], list[Any]]:
+    """What is taken back, and what is told. A row is stored under its day (clickhouse.md, trap 8)."""
+    if old == new:
+        return [], []
+    gone = [thing for name, thing in old.items() if name not in new or day_of(new[name]) != day_of(thing)]
+    return gone, [thing for name, thing in new.items() if old.get(name) != thing]
+
+
+def _record(new: PairState, rows: dict[str, list[Row]], changes: Sequence[Change], fact: PairFact | None) -> Row:
     record: Row = {"phone_number_id": new.phone_number_id, "user": new.user}
     if fact is not None:
         record["fact"] = {
@@ -195,4 +228,4 @@ def _record(new: PairState, rows: dict[str, list[Row]], changes: Sequence[Change
             "version": 1 if is_wa_id(new.user) else 0,
             "body": fact,
         }
-    return record | rows | {"calls": [], "changes": [change_row(change) for change in changes]}
+    return record | rows | {"changes": [change_row(change) for change in changes]}

@@ -1,44 +1,137 @@
 """What the business did, as facts: the records of `actions.raw` and the actions of a history file (design 13).
 
 Owns the fact of each action. The gateway has checked the shape; it is checked again here, since a topic has other
-writers.
+writers. A call that the business started and the provider's own word on it are two facts about one call: each keeps
+what it alone knows.
 """
 
-from schemas.actions import check_action
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, assert_never
+
+from schemas.actions import (
+    Action,
+    BusinessRegisteredAction,
+    CallRefusedAction,
+    CallStartedAction,
+    DispositionRecordedAction,
+    ReadingTakenAction,
+    RequestRefusedAction,
+    RequestSentAction,
+    TemplateRegisteredAction,
+    check_action,
+)
 from schemas.codec import Unreadable
-from schemas.events import RequestSent, Template
+from schemas.events import (
+    BusinessRegistered,
+    CallOffered,
+    CallRefused,
+    DispositionRecorded,
+    Fact,
+    ReadingTaken,
+    RequestRefused,
+    RequestSent,
+    Template,
+    TemplateRegistered,
+)
 from schemas.ids import derived_id
+from streams.providers.fields import digest
+from streams.providers.readings import READINGS
 from streams.providers.translation import Notes, Refused, Translation, parsed
 
+PROVIDER = "actions"
 
-def translate(body: bytes, received_at: int) -> Translation:
+
+def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None = None) -> Translation:
     """The fact of one action. `received_at`: our clock, epoch seconds."""
-    notes = Notes()
+    notes = Notes(received_at, PROVIDER)
     try:
         checked = check_action(parsed(body))
+        if isinstance(checked, list):
+            fault, *others = checked
+            detail = "; also ".join([fault["message"], *(f"{one['path']}: {one['message']}" for one in others[:8])])
+            notes.park(Unreadable(reason="invalid_action", path=fault["path"], detail=detail))
+        else:
+            notes.facts.append(_fact(notes, checked))
     except Refused as refused:
         notes.park(refused.fault)
-        return notes.done()
-    if isinstance(checked, list):
-        notes.park(Unreadable(reason="invalid_action", path=checked[0]["path"], detail=checked[0]["message"]))
-        return notes.done()
-    template = checked.template
-    notes.facts.append(
-        RequestSent(
-            fact_id=derived_id("request_sent", checked.phone_number_id, checked.message_id),
-            phone_number_id=checked.phone_number_id,
-            user=checked.user,
-            occurred_at=checked.occurred_at,
-            recorded_at=received_at,
-            provider="actions",
-            message_id=checked.message_id,
-            kind=checked.kind,
-            template=Template(name=template.name, language=template.language, category=template.category)
-            if template
-            else None,
-            campaign=checked.campaign,
-            origin=checked.origin,
-            reservation_id=checked.reservation_id,
-        )
-    )
     return notes.done()
+
+
+def _fact(notes: Notes, action: Action) -> Fact:
+    number = action.phone_number_id
+    about: dict[str, Any] = {
+        "phone_number_id": number,
+        "occurred_at": action.occurred_at,
+        "recorded_at": notes.received_at,
+        "provider": PROVIDER,
+    }
+    match action:
+        case BusinessRegisteredAction():
+            told = action.model_dump(include={"display_phone_number", "profile", "country"})
+            fact_id = derived_id("business_registered", number, action.occurred_at, digest(told))
+            return BusinessRegistered(fact_id=fact_id, **about, **told)
+        case TemplateRegisteredAction():
+            told = action.model_dump(include={"name", "language", "category", "has_call_permission"})
+            fact_id = derived_id("template_registered", number, action.occurred_at, digest(told))
+            about |= {"display_phone_number": None, "waba_id": None, "status": None}
+            return TemplateRegistered(fact_id=fact_id, **about, **told)
+        case ReadingTakenAction():
+            return _reading(notes, action, about | {"user": action.user})
+        case DispositionRecordedAction():
+            fact_id = derived_id("disposition_recorded", number, action.call_id, action.occurred_at, action.outcome)
+            return DispositionRecorded(
+                fact_id=fact_id, user=action.user, call_id=action.call_id, outcome=action.outcome, **about
+            )
+        case _:
+            return _attempt(action, about | {"user": action.user})
+
+
+def _attempt(
+    action: RequestSentAction | RequestRefusedAction | CallStartedAction | CallRefusedAction, about: dict[str, Any]
+) -> Fact:
+    """The fact of a request or a call, taken or refused."""
+    number = action.phone_number_id
+    about |= {"campaign": action.campaign, "origin": action.origin, "reservation_id": action.reservation_id}
+    match action:
+        case RequestSentAction():
+            sent = action.template
+            return RequestSent(
+                fact_id=derived_id("request_sent", number, action.message_id),
+                message_id=action.message_id,
+                kind=action.kind,
+                template=Template(name=sent.name, language=sent.language, category=sent.category) if sent else None,
+                **about,
+            )
+        case CallStartedAction():
+            return CallOffered(
+                fact_id=derived_id("call_offered", number, action.call_id, "started"),
+                call_id=action.call_id,
+                direction="business_initiated",
+                **about,
+            )
+        case RequestRefusedAction() | CallRefusedAction():
+            refused = RequestRefused if isinstance(action, RequestRefusedAction) else CallRefused
+            return refused(
+                fact_id=derived_id(action.type, number, action.action_id),
+                action_id=action.action_id,
+                error_code=action.error_code,
+                details=action.details,
+                retry_at=action.retry_at,
+                **about,
+            )
+        case other:
+            assert_never(other)
+
+
+def _reading(notes: Notes, action: ReadingTakenAction, about: dict[str, Any]) -> ReadingTaken:
+    read = READINGS.get(action.provider.lower())
+    if read is None:
+        allowed = ", ".join(sorted(READINGS))
+        raise Refused("unknown_reading_provider", "$.provider", f"no reader knows its answers; known: {allowed}")
+    answer = read(notes, action.response, "$.response")
+    fact_id = derived_id(
+        "reading_taken", action.phone_number_id, action.user, action.occurred_at, digest(asdict(answer))
+    )
+    told = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
+    return ReadingTaken(fact_id=fact_id, **about, **told)

@@ -1,22 +1,46 @@
-"""Which translation reads which provider. The one registry: a provider is added here and nowhere else."""
+"""Which translation reads which provider. The one registry: a provider is added here and nowhere else.
 
-from collections.abc import Callable
+Owns one more rule that no provider may skip: what claims to have happened long after we received it is parked. A
+broken clock would otherwise carry its pair into the future, where every grant has run out.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from schemas.codec import Unreadable
-from streams.providers import actions, meta
+from streams.providers import actions, gupshup, meta
+from streams.providers.meta import NO_NUMBERS
 from streams.providers.translation import Translation
 
-PROVIDERS: Final[dict[str, Callable[[bytes, int], Translation]]] = {
+PROVIDERS: Final[dict[str, Callable[[bytes, int, Mapping[str, str]], Translation]]] = {
     "meta": meta.translate,
+    "360dialog": partial(meta.translate, provider="360dialog"),
+    "gupshup": gupshup.translate,
     "actions": actions.translate,
 }
 
 
-def translate(provider: str, body: bytes, received_at: int) -> Translation:
-    """What a raw record means. Never raises; a provider nobody knows is parked, to be retried once somebody does."""
+AHEAD_S: Final = 7 * 86_400
+"""Wide enough for a clock of ours that is days behind; a clock in milliseconds or in another century is far beyond
+it.
+"""
+FUTURE: Final = Unreadable(
+    reason="time_in_future", path="$", detail="an instant lies more than seven days after the receipt"
+)
+
+
+def translate(provider: str, body: bytes, received_at: int, numbers: Mapping[str, str] = NO_NUMBERS) -> Translation:
+    """What a raw record means. Never raises; a provider nobody knows is parked, to be retried once somebody does.
+
+    `numbers`: phone_number_id by the digits of the number's display form, for payloads that name it only so.
+    """
     read = PROVIDERS.get(provider)
     if read is None:
         fault = Unreadable(reason="unknown_provider", path="$", detail="no translation is registered for this provider")
         return Translation(parked=(fault,))
-    return read(body, received_at)
+    done = read(body, received_at, numbers)
+    if all(fact.occurred_at <= received_at + AHEAD_S for fact in done.facts):
+        return done
+    facts = tuple(fact for fact in done.facts if fact.occurred_at <= received_at + AHEAD_S)
+    return Translation(facts, done.ignored, (*done.parked, FUTURE))

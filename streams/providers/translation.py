@@ -1,32 +1,18 @@
-"""What a translation returns, and the JSON and field reading that every dialect shares (domain 4.3).
+"""What a translation returns, what it gathers on its way, and how bytes become JSON.
 
-Owns tolerance: which forms of an instant, an id or a number are read. Refuses to guess: what is neither read nor
-known to be harmless is parked with the path to it.
+Owns the form of the outcome and the second reading of a body that orjson refuses. Refuses to know any provider.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from schemas.codec import Unreadable
-from schemas.events import EARLIEST_AT, LATEST_AT, Fact, Response
-from schemas.ids import PHONE_NUMBER_ID, user_of
-
-MAX_ID: Final = 512
-
-RESPONSES: Final[dict[str, Response]] = {
-    "accept": "accept",
-    "approve": "accept",
-    "granted": "accept",
-    "reject": "reject",
-    "rejected": "reject",
-    "denied": "reject",
-    "revoked": "reject",
-}
+from schemas.events import BusinessSeen, Fact, UsersLinked
+from schemas.ids import derived_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,117 +33,85 @@ class Refused(Exception):
 
 
 class Notes:
-    """What a translation gathers on its way through a payload."""
+    """What a translation gathers on its way through a payload.
 
-    __slots__ = ("facts", "ignored", "parked")
+    What every item of a payload repeats (a user's two names, the number's two forms) becomes one fact a payload, at
+    the earliest instant of its items.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_linked", "_seen", "facts", "ignored", "parked", "provider", "received_at")
+
+    def __init__(self, received_at: int, provider: str) -> None:
+        self.received_at = received_at
+        self.provider = provider
         self.facts: list[Fact] = []
         self.ignored: dict[str, int] = {}
         self.parked: list[Unreadable] = []
+        self._linked: dict[tuple[str, str, str], int] = {}
+        self._seen: dict[tuple[str, str], int] = {}
 
     def ignore(self, kind: str) -> None:
-        """Counts something that carries nothing for us. `kind` comes from a closed set, never from content."""
+        """Counts something that carries nothing for us. `kind` is one of `kinds.IGNORED`, never content."""
         self.ignored[kind] = self.ignored.get(kind, 0) + 1
 
     def park(self, fault: Unreadable) -> None:
         """Keeps the reason why a part cannot be judged."""
         self.parked.append(fault)
 
+    def link(self, number: str, scoped: str, wa_id: str, at: int) -> None:
+        """Keeps that one user of `number` has both names."""
+        names = (number, scoped, wa_id)
+        self._linked[names] = min(at, self._linked.get(names, at))
+
+    def see(self, number: str, display: str, at: int) -> None:
+        """Keeps that a number has both forms."""
+        forms = (number, display)
+        self._seen[forms] = min(at, self._seen.get(forms, at))
+
     def done(self) -> Translation:
-        """The translation."""
+        """The translation: the facts of the items in their order, then links, then numbers seen."""
+        for (number, scoped, wa_id), at in self._linked.items():
+            self.facts.append(
+                UsersLinked(
+                    fact_id=derived_id("users_linked", number, scoped, wa_id),
+                    phone_number_id=number,
+                    user=scoped,
+                    occurred_at=at,
+                    recorded_at=self.received_at,
+                    provider=self.provider,
+                    wa_id=wa_id,
+                )
+            )
+        for (number, display), at in self._seen.items():
+            self.facts.append(
+                BusinessSeen(
+                    fact_id=derived_id("business_seen", number, display),
+                    phone_number_id=number,
+                    display_phone_number=display,
+                    occurred_at=at,
+                    recorded_at=self.received_at,
+                    provider=self.provider,
+                )
+            )
         return Translation(tuple(self.facts), self.ignored, tuple(self.parked))
 
 
 def parsed(body: bytes) -> Any:
     """The JSON of a body. Raises `Refused` when it is none.
 
-    orjson refuses what Meta may send, a lone surrogate in a profile name; such a body is read a second time by the
-    standard library, so that a strange name cannot cost a permission. Ids with such characters are refused where they
-    are read.
+    orjson refuses what a wire may carry, a lone surrogate or broken UTF-8 in a profile name; such a body is read a
+    second time by the standard library, so that a strange name cannot cost a permission. Ids with such characters are
+    refused where they are read.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(body, parse_constant=_no_constant)
+            text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+            return json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise Refused("not_json", "$", "the body is not JSON") from None
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
-
-
-def mapping(value: Any, path: str) -> dict[str, Any]:
-    """`value` as an object."""
-    if not isinstance(value, dict):
-        raise Refused("unreadable", path, "an object is expected here")
-    return value
-
-
-def items(holder: Mapping[str, Any], name: str, path: str) -> list[Any]:
-    """The array under `name`; empty when absent or null."""
-    value = holder.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise Refused("unreadable", f"{path}.{name}", "an array is expected here")
-    return value
-
-
-def identifier(value: Any, path: str) -> str | None:
-    """An id of a message or call; None when absent. Ids are strings: a number would lose digits on its way."""
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > MAX_ID:
-        raise Refused("unreadable_id", path, "an id is a string of at most 512 characters")
-    if not value.isprintable():
-        raise Refused("unreadable_id", path, "an id has no control characters or lone surrogates")
-    return value
-
-
-def number_id(value: Any, path: str) -> str | None:
-    """A phone_number_id; None when absent."""
-    text = identifier(value, path)
-    if text is not None and not PHONE_NUMBER_ID.fullmatch(text):
-        raise Refused("unreadable_number", path, "a phone_number_id has only digits")
-    return text
-
-
-def user_name(value: Any, path: str) -> str | None:
-    """A user's name in its one form (domain 4.3 rule 6); None when absent."""
-    text = identifier(value, path)
-    if text is None:
-        return None
-    user = user_of(text)
-    if user is None:
-        raise Refused("unreadable_user", path, "neither digits with a country code nor a business-scoped id")
-    return user
-
-
-def instant(value: Any, path: str) -> int | None:
-    """Epoch seconds of an instant; None when absent.
-
-    Reads seconds and milliseconds as integers or strings, and RFC 3339 with `Z`, `+00:00` or `+0000` (domain 4.3 rule
-    2).
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, str):
-        if value.isascii() and value.isdigit() and len(value) <= 16:
-            value = int(value)
-        else:
-            try:
-                moment = datetime.fromisoformat(value)
-            except ValueError:
-                moment = None
-            if moment is None or moment.tzinfo is None:
-                raise Refused("unreadable_time", path, "neither epoch seconds nor RFC 3339 with a zone")
-            value = int(moment.timestamp())
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Refused("unreadable_time", path, "neither epoch seconds nor RFC 3339 with a zone")
-    at = value // 1000 if value >= LATEST_AT and EARLIEST_AT <= value // 1000 < LATEST_AT else value
-    if not EARLIEST_AT <= at < LATEST_AT:
-        raise Refused("time_out_of_range", path, "an instant lies between 2015 and 2100")
-    return at

@@ -22,6 +22,7 @@ from streams.worker.measures import Measures
 from streams.worker.outputs import Outbox, Sender
 from streams.worker.parking import Limit
 from streams.worker.rows import Arrival, Row
+from streams.worker.shown import Shown
 from streams.worker.ticks import DUE_AT_ONCE, counts_to
 from streams.worker.translation import translate_batch
 
@@ -88,18 +89,20 @@ class Translate:
     def __init__(self, around: Surroundings, outbox: Outbox, measures: Measures, partitions: int) -> None:
         self._around, self._outbox, self._measures, self._partitions = around, outbox, measures, partitions
         self._limits = Limits()
+        self._shown = Shown()
 
     async def work(self, event: Any) -> None:
         """One batch of a raw topic."""
         began_at = time.monotonic()
         arrivals: list[Arrival] = event.value
         tp = TP(event.message.topic, event.message.partition)
-        done = translate_batch(arrivals, self._partitions)
+        done = translate_batch(arrivals, self._partitions, self._shown)
         self._limits.check(tp, done.flags, done.reasons)
         await self._around.gate.lease()
         sender = self._around.sender
         await self._outbox.park(sender, {tp.partition: done.parked} if done.parked else {})
-        await self._outbox.send(sender, {("permission.events", to): rows for to, rows in done.facts.items()})
+        await self._outbox.send(sender, done.facts)
+        self._shown.acknowledged(done.shown)
         event.ack()
         self._measures.ignored(done.ignored)
         self._measures.parked(done.reasons)
@@ -175,7 +178,7 @@ class Fold:
         folded_to = self._folded_to.get(partition, 0)
         until = counts_to(tick_at, behind=self._behind(partition), folded_to=folded_to)
         while due := self._table.due(partition, until, DUE_AT_ONCE):
-            folded = fold_deadlines(due, until, get, self._policy)
+            folded = fold_deadlines(due, until, get, self._policy, self._partitions)
             self._newly_unreadable(partition, folded)
             await self._write(partition, folded)
 
@@ -200,16 +203,17 @@ class Fold:
 
     async def _write(self, partition: int, folded: Folded) -> None:
         """Outputs, then changelog, then store: each acknowledged before the next begins."""
-        if folded.rows or folded.parked:
+        if folded.rows or folded.parked or folded.forwards:
             await self._around.gate.lease()
             sender = self._around.sender
             await self._outbox.park(sender, {partition: folded.parked} if folded.parked else {})
             outputs = {
                 ("permission.changes", partition): folded.changes,
                 ("permission.records", partition): folded.records,
+                **{("permission.events", to): rows for to, rows in folded.forwards.items()},
             }
             await self._outbox.send(sender, outputs)
         await self._table.commit(partition, folded.rows, folded.index)
-        self._measures.facts(folded.new, folded.repeated)
+        self._measures.facts(new=folded.new, repeated=folded.repeated, late=folded.late)
         self._measures.parked(folded.reasons)
         self._measures.changes(folded.change_types)

@@ -6,30 +6,30 @@ raise on content.
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from schemas.changes import encode_change
 from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import cloud_event
-from schemas.events import Fact
+from schemas.events import PairFact
 from schemas.ids import Pair, derived_id, parse_pair, partition_of
-from schemas.policy import NumberEntry, Policy
+from schemas.policy import Policy
 from schemas.records import encode_record
 from schemas.state import PairState, StateUnreadable, decode_state, encode_state
+from streams.permission.number import Number, number_in
 from streams.permission.step import Step, deadline_of, pass_time, step
 from streams.worker.deadlines import Deadline, index_key
 from streams.worker.parking import parked
 from streams.worker.rows import Arrival, Row, state_headers
+from streams.worker.translation import fact_row
 
 Get = Callable[[bytes], bytes | None]
 """The stored row of a key."""
-
-_UNKNOWN_NUMBER: Final = NumberEntry()
 
 
 @dataclass(slots=True)
@@ -44,6 +44,8 @@ class Folded:
     index: dict[bytes, bytes | None] = field(default_factory=dict)
     changes: list[Row] = field(default_factory=list)
     records: list[Row] = field(default_factory=list)
+    forwards: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    """Facts for the canonical pairs of users, by partition of `permission.events`."""
     parked: list[Row] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     change_types: Counter[str] = field(default_factory=Counter)
@@ -51,6 +53,8 @@ class Folded:
     unreadable: set[str] = field(default_factory=set)
     new: int = 0
     repeated: int = 0
+    late: int = 0
+    """Facts beyond the horizon; neither new nor repeated."""
     latest_at: int = 0
     """The latest `occurred_at` folded: up to there a tick counts while the partition lags."""
 
@@ -63,9 +67,10 @@ class Folded:
 class _Rows:
     """The states a batch touches, each loaded once."""
 
-    def __init__(self, get: Get, policy: Policy, folded: Folded) -> None:
-        self._get, self._policy, self._folded = get, policy, folded
+    def __init__(self, get: Get, policy: Policy, partitions: int, folded: Folded) -> None:
+        self._get, self._policy, self._partitions, self._folded = get, policy, partitions, folded
         self._states: dict[bytes, PairState | None] = {}
+        self._numbers: dict[str, Number] = {}
         self._deadlines: dict[bytes, int | None] = {}  # of the rows that changed
 
     def load(self, key: bytes, pair: Pair) -> PairState | None:
@@ -82,18 +87,31 @@ class _Rows:
         self._states[key] = state
         return state
 
-    def number(self, pair: Pair) -> NumberEntry:
-        return self._policy.numbers.get(pair[0], _UNKNOWN_NUMBER)
+    def number(self, phone_number_id: str) -> Number:
+        number = self._numbers.get(phone_number_id)
+        if number is None:
+            number = self._numbers[phone_number_id] = number_in(self._policy, phone_number_id)
+        return number
 
-    def took(self, key: bytes, pair: Pair, done: Step) -> None:
-        """Remember a step's state and write down what it tells."""
+    def took(self, key: bytes, pair: Pair, done: Step, before: PairState) -> None:
+        """Remember a step's state and write down what it tells; what another pair must hear goes back to the log.
+
+        All is encoded before anything is kept: where the encoder refuses, the step has not happened.
+        """
+        forwards = [fact_row(fact) for fact in done.forwards]
+        told = done.state is not before
+        changes = [_change_row(key, change) for change in done.changes] if told else []
+        record = _record_row(key, pair, done.state, done.record) if told and done.record is not None else None
+        for row in forwards:
+            self._folded.forwards[partition_of(row.key or b"", self._partitions)].append(row)
+        if not told:
+            return
         self._states[key] = done.state
         self._deadlines[key] = done.deadline
-        for change in done.changes:
-            self._folded.changes.append(_change_row(key, change))
-            self._folded.change_types[change["type"]] += 1
-        if done.record is not None:
-            self._folded.records.append(_record_row(key, pair, done.state, done.record))
+        self._folded.changes += changes
+        self._folded.change_types.update(change["type"] for change in done.changes)
+        if record is not None:
+            self._folded.records.append(record)
 
     def finish(self) -> None:
         """Encode each touched row once and note its deadline."""
@@ -114,7 +132,7 @@ class FactFold:
     def __init__(self, get: Get, policy: Policy, partitions: int) -> None:
         self._policy, self._partitions = policy, partitions
         self._folded = Folded()
-        self._rows = _Rows(get, policy, self._folded)
+        self._rows = _Rows(get, policy, partitions, self._folded)
 
     def take(self, arrival: Arrival) -> None:
         """Fold the next record."""
@@ -131,18 +149,18 @@ class FactFold:
             folded.park(arrival, Unreadable(reason="state_unreadable", path="$", detail=detail))
             return
         try:
-            done = step(state, fact, policy, rows.number(pair))
-        except Exception as fault:  # noqa: BLE001 - step is total; should it not be, one fact must not stop its partition
+            done = step(state, fact, policy, rows.number(pair.phone_number_id))
+            if not done.repeated:
+                rows.took(key, pair, done, state)
+        except Exception as fault:  # noqa: BLE001 - step is total; should it not be, or an instant lie beyond every calendar, one fact must not stop its partition
             folded.park(arrival, Unreadable(reason="fold_failed", path="$", detail=type(fault).__name__))
             folded.flags.append(True)
             return
         folded.flags.append(False)
         folded.latest_at = max(folded.latest_at, fact.occurred_at)
-        if done.repeated:
-            folded.repeated += 1
-            return
-        folded.new += 1
-        rows.took(key, pair, done)
+        folded.repeated += done.repeated
+        folded.late += done.late
+        folded.new += not (done.repeated or done.late)
 
     def finish(self) -> Folded:
         """What all of them come to."""
@@ -158,10 +176,10 @@ def fold_facts(arrivals: Sequence[Arrival], get: Get, policy: Policy, partitions
     return fold.finish()
 
 
-def fold_deadlines(due: Sequence[Deadline], until: int, get: Get, policy: Policy) -> Folded:
+def fold_deadlines(due: Sequence[Deadline], until: int, get: Get, policy: Policy, partitions: int) -> Folded:
     """Announce the grants among `due` that ran out by `until`. A stale index row is dropped, or moved to its time."""
     folded = Folded()
-    rows = _Rows(get, policy, folded)
+    rows = _Rows(get, policy, partitions, folded)
     for deadline in due:
         folded.index[index_key(deadline)] = None
     for key in dict.fromkeys(deadline.key for deadline in due):
@@ -171,10 +189,10 @@ def fold_deadlines(due: Sequence[Deadline], until: int, get: Get, policy: Policy
         state = rows.load(key, pair)
         if state is None:
             continue
-        done = pass_time(state, until, policy, rows.number(pair))
+        done = pass_time(state, until, policy, rows.number(pair.phone_number_id))
         if done.state is not state:
-            rows.took(key, pair, done)
-        elif (later := deadline_of(state, policy)) is not None:
+            rows.took(key, pair, done, state)
+        elif (later := deadline_of(state, policy, rows.number(pair.phone_number_id))) is not None:
             folded.index[index_key(Deadline(later, key))] = b""
     rows.finish()
     return folded
@@ -203,12 +221,14 @@ def refuse_commands(arrivals: Sequence[Arrival]) -> Folded:
     return folded
 
 
-def _fact_of(arrival: Arrival, partitions: int) -> Fact | Unreadable:
+def _fact_of(arrival: Arrival, partitions: int) -> PairFact | Unreadable:
     if arrival.value is None:
         return Unreadable(reason="no_value", path="$", detail="a fact is never a tombstone")
     fact = decode_fact(arrival.value)
     if isinstance(fact, Unreadable):
         return fact
+    if not isinstance(fact, PairFact):
+        return Unreadable(reason="not_of_a_pair", path="$.type", detail="facts about numbers belong to business.events")
     key = arrival.key
     if key is None or key != f"{fact.phone_number_id}/{fact.user}".encode():
         return Unreadable(reason="key_mismatch", path="$", detail="the key is not the pair of the fact")
@@ -234,6 +254,6 @@ def _change_row(key: bytes, change: dict[str, Any]) -> Row:
 
 
 def _record_row(key: bytes, pair: Pair, state: PairState, record: dict[str, Any]) -> Row:
-    event_id = derived_id("record", pair.text, state.version)
+    event_id = derived_id("record", pair.text, state.version, state.judged_at)
     headers = cloud_event(id=event_id, kind="permission.record", source="worker", at=state.judged_at)
     return Row(key, encode_record(record), headers)

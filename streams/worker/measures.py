@@ -45,10 +45,9 @@ class Measures:
         self._records.labels(agent).inc(records)
         self._batch.labels(agent).observe(time.monotonic() - began_at)
 
-    def facts(self, new: int, repeated: int) -> None:
+    def facts(self, *, new: int, repeated: int, late: int) -> None:
         """Facts folded."""
-        self._facts.labels("new").inc(new)
-        self._facts.labels("repeated").inc(repeated)
+        _add(self._facts, {"new": new, "repeated": repeated, "late": late})
 
     def ignored(self, kinds: Mapping[str, int]) -> None:
         """Parts that carry nothing for us."""

@@ -9,6 +9,7 @@ from schemas.envelope import Headers, cloud_event, header
 from schemas.ids import derived_id
 from schemas.policy import Policy
 from schemas.state import PairState, StateUnreadable, decode_state, version_of
+from streams.permission.number import number_in
 from streams.permission.step import deadline_of
 
 VERSION: Final = "version"
@@ -44,8 +45,8 @@ class Row(NamedTuple):
 
 
 def state_headers(state: PairState, due_at: int | None) -> Headers:
-    """The headers of a state row."""
-    event_id = derived_id("state", state.pair.text, state.version)
+    """The headers of a state row. A deadline that passed moves `judged_at` alone, so both make the id."""
+    event_id = derived_id("state", state.pair.text, state.version, state.judged_at)
     headers = cloud_event(id=event_id, kind="pair_state", source="worker", at=state.judged_at)
     headers.append((VERSION, str(state.version).encode()))
     if due_at is not None:
@@ -61,7 +62,8 @@ def again(key: bytes, value: bytes | None, policy: Policy) -> Row:
         state = decode_state(value)
     except StateUnreadable:  # as it was found: recovery took it by this header alone
         return Row(key, value, [(VERSION, str(max(version_of(value), 0)).encode())])
-    return Row(key, value, state_headers(state, deadline_of(state, policy)))
+    due_at = deadline_of(state, policy, number_in(policy, state.phone_number_id))
+    return Row(key, value, state_headers(state, due_at))
 
 
 def version_on(arrival: Arrival) -> int:
@@ -78,6 +80,7 @@ def due_on(arrival: Arrival, policy: Policy) -> int | None:
     if arrival.value is None or header(arrival.headers, VERSION) is not None:
         return None
     try:
-        return deadline_of(decode_state(arrival.value), policy)
+        state = decode_state(arrival.value)
     except StateUnreadable:  # the fold says so when a fact of that pair comes
         return None
+    return deadline_of(state, policy, number_in(policy, state.phone_number_id))

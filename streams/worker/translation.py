@@ -1,7 +1,7 @@
 """The translation of one batch: raw records in, facts by partition and dead letters out. Pure, like the fold.
 
-Owns how a raw record's headers become a provider and a receipt time. Refuses any knowledge of a provider's format:
-that is `streams.providers`.
+Owns how a raw record's headers become a provider and a receipt time, and which log a fact belongs to. Refuses any
+knowledge of a provider's format: that is `streams.providers`.
 """
 
 from collections import Counter, defaultdict
@@ -9,35 +9,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from schemas.codec import Unreadable, encode_fact
-from schemas.envelope import PROVIDER, RECEIVED_AT, cloud_event, header, received_at_of
-from schemas.events import FACT_VERSIONS, Fact
+from schemas.envelope import PROVIDER, RECEIVED_AT, Headers, cloud_event, header, received_at_of
+from schemas.events import FACT_VERSIONS, Fact, NumberFact, PairFact
 from schemas.ids import Pair, partition_of
 from streams.providers.registry import translate
 from streams.providers.translation import Translation
 from streams.worker.parking import one_each, parked
 from streams.worker.rows import Arrival, Row
+from streams.worker.shown import Shown, is_shown
 
 
 @dataclass(slots=True)
 class Translated:
     """What one batch comes to. `flags`: per record, whether it gave nothing but dead letters."""
 
-    facts: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    facts: dict[tuple[str, int], list[Row]] = field(default_factory=lambda: defaultdict(list))
+    """By registered topic name and partition."""
     parked: list[Row] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
     flags: list[bool] = field(default_factory=list)
+    shown: dict[str, int] = field(default_factory=dict)
+    """Of `facts` what payloads repeat: fact ids with their earliest instant, to be remembered once acknowledged."""
+
+    def repeats(self, fact: Fact) -> bool:
+        """Whether the batch shows as much already; else it does from now on."""
+        earliest = self.shown.get(fact.fact_id)
+        if earliest is not None and earliest <= fact.occurred_at:
+            return True
+        self.shown[fact.fact_id] = fact.occurred_at
+        return False
 
 
-def translate_batch(arrivals: Sequence[Arrival], partitions: int) -> Translated:
-    """Translate a batch of `webhooks.raw` or `actions.raw`."""
-    done = Translated()
+def translate_batch(arrivals: Sequence[Arrival], partitions: int, shown: Shown | None = None) -> Translated:
+    """Translate a batch of `webhooks.raw` or `actions.raw`. `shown`: what was acknowledged before is left out."""
+    done, shown = Translated(), Shown() if shown is None else shown
     for arrival in arrivals:
         one = _translate(arrival)
         done.ignored.update(one.ignored)
         for fact in one.facts:
-            row = fact_row(fact)
-            done.facts[partition_of(row.key or b"", partitions)].append(row)
+            if is_shown(fact) and (shown.knows(fact.fact_id, fact.occurred_at) or done.repeats(fact)):
+                continue
+            topic, row = routed(fact)
+            done.facts[topic, partition_of(row.key or b"", partitions)].append(row)
         for why in one_each(one.parked):
             done.parked.append(parked(arrival, why))
             done.reasons[why.reason] += 1
@@ -45,12 +59,30 @@ def translate_batch(arrivals: Sequence[Arrival], partitions: int) -> Translated:
     return done
 
 
-def fact_row(fact: Fact) -> Row:
+def routed(fact: Fact) -> tuple[str, Row]:
+    """Where a fact belongs: facts of pairs and facts about numbers have a log each."""
+    if isinstance(fact, PairFact):
+        return "permission.events", fact_row(fact)
+    return "business.events", number_row(fact)
+
+
+def number_row(fact: NumberFact) -> Row:
+    """A fact as a record of `business.events`, keyed by what names the number; a template's by the account, if need
+    be.
+    """
+    named = fact.phone_number_id or fact.display_phone_number or getattr(fact, "waba_id", None) or ""
+    return Row(named.encode(), encode_fact(fact), _headers(fact))
+
+
+def fact_row(fact: PairFact) -> Row:
     """A fact as a record of `permission.events`."""
-    headers = cloud_event(
+    return Row(Pair(fact.phone_number_id, fact.user).key, encode_fact(fact), _headers(fact))
+
+
+def _headers(fact: Fact) -> Headers:
+    return cloud_event(
         id=fact.fact_id, kind=fact.type, source="worker", at=fact.occurred_at, version=FACT_VERSIONS[fact.type]
     )
-    return Row(Pair(fact.phone_number_id, fact.user).key, encode_fact(fact), headers)
 
 
 def _translate(arrival: Arrival) -> Translation:

@@ -7,8 +7,9 @@ import time_machine
 
 from schemas.answers import Answer
 from schemas.policy import DEFAULT_POLICY, NumberEntry
-from schemas.state import PairState
+from schemas.state import Base, Link, PairState
 from streams.permission.answer import answer
+from streams.permission.number import Number
 from tests.api.door import ASKED_AT, GRANTED, NUMBER, SETTINGS, USER, Rows, Told, app_of, asking, path, who
 
 WEEK_S = 604_800
@@ -23,7 +24,7 @@ async def test_the_answer_is_metas_body_with_the_core_s_judgement() -> None:
     got = await get(path(), who(at=str(ASKED_AT)))
     assert got.status_code == 200
     assert got.headers["content-type"] == "application/json"
-    judged = answer(GRANTED, ASKED_AT, DEFAULT_POLICY, NumberEntry())
+    judged = answer(GRANTED, ASKED_AT, DEFAULT_POLICY, Number())
     assert got.json() == {"messaging_product": "whatsapp", **judged}
     assert got.json()["permission"] == {"status": "temporary", "expiration_time": ASKED_AT + WEEK_S}
     assert got.json()["standing"]["label"] == "granted"
@@ -75,9 +76,29 @@ async def test_a_plus_that_was_not_escaped_is_understood() -> None:
 
 async def test_a_business_scoped_id_is_asked_for_as_recipient() -> None:
     bsuid = "GB.10000000000000000042"
-    rows = Rows(dataclasses.replace(GRANTED, user=bsuid))
+    rows = Rows(GRANTED._replace(user=bsuid))
     got = await get(path(), {"recipient": bsuid, "at": str(ASKED_AT)}, rows)
     assert got.json()["standing"]["label"] == "granted"
+
+
+async def test_a_question_by_either_name_of_a_user_gets_the_same_answer() -> None:
+    bsuid = "GB.10000000000000000042"
+    forwards = PairState(phone_number_id=NUMBER, user=bsuid, version=3, links=(Link(ASKED_AT, USER),))
+    rows = Rows(GRANTED, forwards)
+    by_scoped_id = await get(path(), {"recipient": bsuid, "at": str(ASKED_AT)}, rows)
+    assert by_scoped_id.json()["standing"]["label"] == "granted"
+    assert by_scoped_id.content == (await get(path(), who(at=str(ASKED_AT)), rows)).content
+    alone = await get(path(), {"recipient": bsuid, "at": str(ASKED_AT)}, Rows(forwards))
+    assert alone.json()["standing"]["label"] == "not_requested"
+
+
+async def test_an_instant_before_what_was_settled_is_refused_with_the_earliest_that_can_be_answered() -> None:
+    base = Base(ASKED_AT, "declined", "wamid.TESTREP0001", ASKED_AT - 60, (), True, None, (), 1, 0)
+    rows = Rows(PairState(phone_number_id=NUMBER, user=USER, version=16, judged_at=ASKED_AT, base=base))
+    refused = await get(path(), who(at=str(ASKED_AT - 1)), rows)
+    assert refused.status_code == 400
+    assert "2026-03-02T09:30:00Z" in refused.text
+    assert (await get(path(), who(at=str(ASKED_AT)), rows)).json()["standing"]["label"] == "denied"
 
 
 @pytest.mark.parametrize(

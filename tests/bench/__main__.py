@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from schemas.events import Fact
+from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.records import encode_record
 from schemas.state import decode_state, encode_state
@@ -63,9 +63,9 @@ def core() -> None:
     for name, past, last in (("step", typical, T0 + 2 * DAY), ("step_heavy", heavy, T0 + 60 * DAY)):
         state = given(*past).state
         stored = encode_state(state)
-        following: list[Fact] = [status("wamid.TESTREQ0002", "read", last + turn) for turn in range(64)]
+        following: list[PairFact] = [status("wamid.TESTREQ0002", "read", last + turn) for turn in range(64)]
 
-        def one(turn: int, stored: bytes = stored, following: list[Fact] = following) -> None:
+        def one(turn: int, stored: bytes = stored, following: list[PairFact] = following) -> None:
             done = step(decode_state(stored), following[turn % 64], DEFAULT_POLICY, PRODUCTION)
             encode_state(done.state)
             encode_record(done.record or {})

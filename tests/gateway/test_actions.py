@@ -68,8 +68,8 @@ def test_every_fault_is_told_by_index_and_path_and_nothing_is_kept() -> None:
         sent(phone_number_id=700100200300400),
     ]
     assert faults(read(json.dumps(batch).encode(), JSON)) == [
-        (1, "$.user"),
         (1, "$.occurred_at"),
+        (1, "$.user"),
         (2, "$.type"),
         (3, "$"),
         (4, "$.template.name"),

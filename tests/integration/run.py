@@ -34,6 +34,7 @@ TOPICS: Final = (
     "webhooks.raw",
     "actions.raw",
     "permission.events",
+    "business.events",
     "permission.state",
     "permission.changes",
     "permission.records",

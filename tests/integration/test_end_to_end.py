@@ -16,15 +16,17 @@ import pytest
 
 from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import PROVIDER, REASON, RECEIVED_AT, received_at_of
-from schemas.events import Fact
-from schemas.policy import DEFAULT_POLICY, NumberEntry
+from schemas.events import BusinessSeen, NumberFact, PairFact
+from schemas.policy import DEFAULT_POLICY
 from schemas.state import decode_state, version_of
 from schemas.topics import TopicNames
 from streams.permission.answer import answer
+from streams.permission.number import Number
 from tests.integration.house import House
 from tests.integration.run import KILLS, Evidence, drive
 from tests.integration.sendings import DAY_S, DELIVERIES, NUMBERS, USERS, actions_and_webhooks
-from tests.oracle.deliveries import facts_of_delivery
+from tests.oracle.business import Business
+from tests.oracle.deliveries import facts_of_delivery, numbers_shown
 from tests.oracle.judge import judge
 from tests.oracle.rows import grant_rows, request_rows
 
@@ -48,9 +50,9 @@ def seen(broker: str, now: int, tmp_path_factory: pytest.TempPathFactory) -> Evi
 
 
 @pytest.fixture(scope="module")
-def sent(seen: Evidence, now: int) -> dict[PairName, list[Fact]]:
+def sent(seen: Evidence, now: int) -> dict[PairName, list[PairFact]]:
     """The facts of everything that was acknowledged, by pair: what the product must know, and no more."""
-    by_pair: dict[PairName, list[Fact]] = defaultdict(list)
+    by_pair: dict[PairName, list[PairFact]] = defaultdict(list)
     for sending in seen.acknowledged("authentic", "not_json", "action"):
         provider = "actions" if sending.kind == "action" else "meta"
         for part in sending.parts:
@@ -59,8 +61,8 @@ def sent(seen: Evidence, now: int) -> dict[PairName, list[Fact]]:
     return dict(by_pair)
 
 
-def judged(sent: dict[PairName, list[Fact]], pair: PairName, at: int) -> dict[str, Any]:
-    return judge(sent.get(pair, []), *pair, at, DEFAULT_POLICY, NumberEntry())
+def judged(sent: dict[PairName, list[PairFact]], pair: PairName, at: int) -> dict[str, Any]:
+    return judge(sent.get(pair, []), *pair, at, DEFAULT_POLICY, Business())
 
 
 def states(seen: Evidence) -> dict[bytes, bytes]:
@@ -73,7 +75,7 @@ def states(seen: Evidence) -> dict[bytes, bytes]:
     return kept
 
 
-def bare(fact: Fact) -> tuple[object, ...]:
+def bare(fact: PairFact) -> tuple[object, ...]:
     """A fact without the user's further names, which the judge does not read."""
     return tuple(getattr(fact, name) for name in fact.__dataclass_fields__ if name != "aliases")
 
@@ -134,8 +136,20 @@ def test_every_fact_of_the_log_is_an_event_and_no_event_is_made_up(seen: Evidenc
     for record in seen.topics["permission.events"]:
         fact = decode_fact(record.value)
         assert not isinstance(fact, Unreadable)
+        assert not isinstance(fact, NumberFact)
         assert record.key == f"{fact.phone_number_id}/{fact.user}".encode()
         found.add(bare(fact))
+    assert found == expected
+
+
+def test_every_number_that_was_shown_is_known_and_no_other(seen: Evidence) -> None:
+    expected = {shown for record in seen.topics["webhooks.raw"] for shown in numbers_shown(record.value)}
+    found = set()
+    for record in seen.topics["business.events"]:
+        fact = decode_fact(record.value)
+        assert isinstance(fact, BusinessSeen)
+        found.add((fact.phone_number_id, fact.display_phone_number))
+    assert expected
     assert found == expected
 
 
@@ -156,11 +170,11 @@ def is_json(value: bytes) -> bool:
     return True
 
 
-def test_the_state_of_every_pair_is_the_judges(seen: Evidence, sent: dict[PairName, list[Fact]], now: int) -> None:
+def test_the_state_of_every_pair_is_the_judges(seen: Evidence, sent: dict[PairName, list[PairFact]], now: int) -> None:
     kept = [decode_state(value) for value in states(seen).values()]
     instants = (now, now - 3_600, now - 2 * DAY_S, now - 8 * DAY_S, now - 15 * DAY_S)
     assert {state.pair for state in kept} == set(sent)
-    found = [[state.pair, answer(state, at, DEFAULT_POLICY, NumberEntry())] for state in kept for at in instants]
+    found = [[state.pair, answer(state, at, DEFAULT_POLICY, Number())] for state in kept for at in instants]
     expected = [[pair, judged(sent, pair, at)] for pair in sent for at in instants]
     assert_same(in_order(found), in_order(expected))
 
@@ -177,7 +191,7 @@ def test_no_change_id_has_two_contents(seen: Evidence) -> None:
     assert {change_id: found for change_id, found in contents.items() if len(found) > 1} == {}
 
 
-def test_the_last_announcement_of_a_pair_is_how_it_stands(seen: Evidence, sent: dict[PairName, list[Fact]]) -> None:
+def test_the_last_announcement_of_a_pair_is_how_it_stands(seen: Evidence, sent: dict[PairName, list[PairFact]]) -> None:
     nothing_yet = {"permission": {"status": "no_permission"}, "reason": "never"}
     last: dict[PairName, dict[str, Any]] = {}
     for record in seen.topics["permission.changes"]:
@@ -191,7 +205,7 @@ def test_the_last_announcement_of_a_pair_is_how_it_stands(seen: Evidence, sent: 
     assert_same(in_order(found), in_order(expected))
 
 
-def test_every_answer_of_the_api_is_the_judges(seen: Evidence, sent: dict[PairName, list[Fact]]) -> None:
+def test_every_answer_of_the_api_is_the_judges(seen: Evidence, sent: dict[PairName, list[PairFact]]) -> None:
     assert len(seen.answers) == 3 * (len(NUMBERS) + 1) * len(USERS)
     found = [[pair, said] for (*pair, _), said in seen.answers.items()]
     expected = [
@@ -200,15 +214,15 @@ def test_every_answer_of_the_api_is_the_judges(seen: Evidence, sent: dict[PairNa
     assert_same(in_order(found), in_order(expected))
 
 
-def all_requests(sent: dict[PairName, list[Fact]], at: int) -> list[dict[str, Any]]:
-    return [row for pair, facts in sent.items() for row in request_rows(facts, *pair, at, DEFAULT_POLICY)]
+def all_requests(sent: dict[PairName, list[PairFact]], at: int) -> list[dict[str, Any]]:
+    return [row for pair, facts in sent.items() for row in request_rows(facts, *pair, at, DEFAULT_POLICY, Business())]
 
 
-def all_grants(sent: dict[PairName, list[Fact]], at: int) -> list[dict[str, Any]]:
-    return [row for pair, facts in sent.items() for row in grant_rows(facts, *pair, at, DEFAULT_POLICY)]
+def all_grants(sent: dict[PairName, list[PairFact]], at: int) -> list[dict[str, Any]]:
+    return [row for pair, facts in sent.items() for row in grant_rows(facts, *pair, at, DEFAULT_POLICY, Business())]
 
 
-def test_the_funnel_is_the_judges(seen: Evidence, sent: dict[PairName, list[Fact]]) -> None:
+def test_the_funnel_is_the_judges(seen: Evidence, sent: dict[PairName, list[PairFact]]) -> None:
     rows = all_requests(sent, seen.announced_until)
     classes = Counter(row["final_class"] for row in rows)
     (said,) = seen.questions["funnel"]
@@ -225,7 +239,7 @@ def test_the_funnel_is_the_judges(seen: Evidence, sent: dict[PairName, list[Fact
     assert said["changed_mind"] == sum(row["first_response"] != row["last_response"] for row in rows)
 
 
-def test_the_ends_of_grants_by_cause_are_the_judges(seen: Evidence, sent: dict[PairName, list[Fact]]) -> None:
+def test_the_ends_of_grants_by_cause_are_the_judges(seen: Evidence, sent: dict[PairName, list[PairFact]]) -> None:
     causes = Counter((row["end_cause"], row["kind"]) for row in all_grants(sent, seen.announced_until))
     assert {cause for cause, _ in causes} >= {"expired", "replaced", "revoked_via_request", "revoked_via_profile"}
     for row in seen.questions["revocations"]:
@@ -234,7 +248,7 @@ def test_the_ends_of_grants_by_cause_are_the_judges(seen: Evidence, sent: dict[P
     assert {cause for cause, _ in causes if cause} <= {row["cause"] for row in seen.questions["revocations"]}
 
 
-def test_every_request_row_is_the_judges(seen: Evidence, sent: dict[PairName, list[Fact]]) -> None:
+def test_every_request_row_is_the_judges(seen: Evidence, sent: dict[PairName, list[PairFact]]) -> None:
     expected = []
     for row in all_requests(sent, seen.announced_until):
         template = row.pop("template_name") or ("free_form" if row["kind"] == "free_form" else "unknown")
@@ -246,7 +260,7 @@ def test_every_request_row_is_the_judges(seen: Evidence, sent: dict[PairName, li
     assert_same(in_order({name: row[name] for name in names} for row in found), in_order(expected))
 
 
-def test_every_grant_row_is_the_judges(seen: Evidence, sent: dict[PairName, list[Fact]]) -> None:
+def test_every_grant_row_is_the_judges(seen: Evidence, sent: dict[PairName, list[PairFact]]) -> None:
     expected = []
     for row in all_grants(sent, seen.announced_until):
         filled = {"request_id": row["request_id"] or "", "end_cause": row["end_cause"] or "", "confirmed": 1}
@@ -257,7 +271,7 @@ def test_every_grant_row_is_the_judges(seen: Evidence, sent: dict[PairName, list
     assert_same(in_order({name: row[name] for name in names} for row in found), in_order(expected))
 
 
-def test_every_fact_is_stored_once(seen: Evidence, sent: dict[PairName, list[Fact]]) -> None:
+def test_every_fact_is_stored_once(seen: Evidence, sent: dict[PairName, list[PairFact]]) -> None:
     stored = {row["fact_id"]: row["times"] for row in seen.views if row["view"] == "facts"}
     assert set(stored) == {fact.fact_id for facts in sent.values() for fact in facts}
     assert set(stored.values()) == {1}

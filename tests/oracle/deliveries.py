@@ -1,4 +1,4 @@
-"""Which facts a webhook of Meta, or an action, contains (domain 3.5, 3.7; design 13).
+"""Which facts a webhook of Meta, or an action, contains (domain 3.5, 3.7, 3.11; design 13).
 
 Reads what the end-to-end test sends and no more; whatever it does not know it passes over.
 """
@@ -7,13 +7,14 @@ import json
 from datetime import datetime
 from typing import Any
 
-from schemas.events import Fact, MessageStatus, PermissionReplied, RequestSent, Template
+from schemas.events import MessageStatus, PairFact, PermissionReplied, RequestSent, Template, UserMessaged, UsersLinked
 from schemas.ids import derived_id
 
 STATUSES = ("sent", "delivered", "read", "failed")
+MESSAGES = ("text", "image", "audio", "interactive")
 
 
-def facts_of_delivery(provider: str, body: bytes, received_at: int) -> list[Fact]:
+def facts_of_delivery(provider: str, body: bytes, received_at: int) -> list[PairFact]:
     """The facts of one delivery; none when its bytes are not what the provider would send."""
     try:
         document = json.loads(body)
@@ -23,23 +24,74 @@ def facts_of_delivery(provider: str, body: bytes, received_at: int) -> list[Fact
         return []
     if provider == "actions":
         return [_request_sent(document, received_at)]
-    facts: list[Fact] = []
-    for entry in document.get("entry", []):
-        for change in entry.get("changes", []):
-            if change.get("field") == "messages":
-                facts += _messages(change["value"], received_at)
-    return facts
+    return [fact for value in _values(body) for fact in _messages(value, received_at)]
 
 
-def _messages(value: dict[str, Any], received_at: int) -> list[Fact]:
+def _messages(value: dict[str, Any], received_at: int) -> list[PairFact]:
     number = value["metadata"]["phone_number_id"]
-    facts: list[Fact] = []
+    facts: list[PairFact] = []
     for message in value.get("messages", []):
         interactive = message.get("interactive", {})
         if "call_permission_reply" in interactive:
             facts.append(_replied(number, message, interactive["call_permission_reply"], received_at))
+        elif message["type"] in MESSAGES:
+            facts.append(_messaged(number, message, received_at))
     known = [status for status in value.get("statuses", []) if status["status"] in STATUSES]
     return [*facts, *(_status(number, status, received_at) for status in known)]
+
+
+def links_of_delivery(body: bytes, received_at: int) -> list[UsersLinked]:
+    """Which scoped ids the items of a webhook show beside the digits of the same user, whatever the item says."""
+    links = []
+    for value in _values(body):
+        items = [(item, "from", "from_user_id") for item in value.get("messages", [])]
+        items += [(item, "recipient_id", "recipient_user_id") for item in value.get("statuses", [])]
+        for item, digits, scoped in items:
+            if digits in item and scoped in item:
+                links.append(
+                    _linked(value["metadata"]["phone_number_id"], item[digits], item[scoped], item, received_at)
+                )
+    return links
+
+
+def numbers_shown(body: bytes) -> set[tuple[str, str]]:
+    """Which numbers a webhook shows by id and display form."""
+    return {
+        (value["metadata"]["phone_number_id"], value["metadata"]["display_phone_number"]) for value in _values(body)
+    }
+
+
+def _values(body: bytes) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return []
+    changes = [change for entry in document.get("entry", []) for change in entry.get("changes", [])]
+    return [change["value"] for change in changes if change.get("field") == "messages"]
+
+
+def _linked(number: str, wa_id: str, scoped: str, item: dict[str, Any], received_at: int) -> UsersLinked:
+    return UsersLinked(
+        fact_id="",  # a link counts by what it says
+        phone_number_id=number,
+        user=scoped,
+        occurred_at=int(item["timestamp"]),
+        recorded_at=received_at,
+        provider="meta",
+        wa_id=wa_id,
+    )
+
+
+def _messaged(number: str, message: dict[str, Any], received_at: int) -> UserMessaged:
+    return UserMessaged(
+        fact_id=derived_id("user_messaged", number, message["id"]),
+        phone_number_id=number,
+        user=message["from"],
+        occurred_at=int(message["timestamp"]),
+        recorded_at=received_at,
+        provider="meta",
+        message_id=message["id"],
+    )
 
 
 def _replied(number: str, message: dict[str, Any], reply: dict[str, Any], received_at: int) -> PermissionReplied:

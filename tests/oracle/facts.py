@@ -8,42 +8,64 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from schemas.events import Fact, MessageStatus, PermissionReplied
+from schemas.events import (
+    CallConnected,
+    CallRefused,
+    MessageStatus,
+    PairFact,
+    PermissionReplied,
+    ReadingTaken,
+    RequestRefused,
+    RequestSent,
+)
 
 Kind = Literal["accepted_temporary", "accepted_permanent", "declined"]
 IN_ONE_SECOND: tuple[Kind, ...] = ("accepted_temporary", "accepted_permanent", "declined")
 
 
-def distinct(facts: Iterable[Fact]) -> list[Fact]:
+def distinct(facts: Iterable[PairFact]) -> list[PairFact]:
     """One fact an id: the earliest times, every alias, and of what else a pair keeps the smaller JSON text."""
-    versions: dict[str, list[Fact]] = {}
+    versions: dict[str, list[PairFact]] = {}
     for fact in facts:
         versions.setdefault(fact.fact_id, []).append(fact)
     return [_merged(same) for same in versions.values()]
 
 
-def _merged(same: list[Fact]) -> Fact:
+def _merged(same: list[PairFact]) -> PairFact:
     return replace(
-        min(same, key=_text_of_the_rest),
-        occurred_at=min(fact.occurred_at for fact in same),
+        min(_exact(same), key=_text_of_the_rest),
+        occurred_at=min(fact.occurred_at for fact in _exact(same)),
         recorded_at=min(fact.recorded_at for fact in same),
         aliases=tuple(sorted({alias for fact in same for alias in fact.aliases})),
     )
 
 
-def _text_of_the_rest(fact: Fact) -> bytes:
-    """What is kept of a fact besides its times and aliases, as the JSON array that `schemas.state` says it is."""
+def _exact(same: list[PairFact]) -> list[PairFact]:
+    """A call's start time counts before the report that it was accepted."""
+    return [fact for fact in same if isinstance(fact, CallConnected) and fact.exact] or same
+
+
+def _text_of_the_rest(fact: PairFact) -> bytes:
+    """What a mark keeps of a fact besides its times and aliases, as a JSON array in the order of `schemas.state`."""
     if isinstance(fact, PermissionReplied):
-        rest: list[Any] = [fact.response == "accept", fact.is_permanent, fact.expires_at, fact.source, fact.context_id]
+        permanent = fact.response == "accept" and fact.is_permanent
+        what = "reject" if fact.response == "reject" else "permanent" if permanent else "temporary"
+        rest: list[Any] = [what, fact.expires_at if what == "temporary" else None, fact.source, fact.context_id]
     elif isinstance(fact, MessageStatus):
         rest = [fact.error_code]
-    else:
+    elif isinstance(fact, RequestSent):
         template = fact.template and [fact.template.name, fact.template.language, fact.template.category]
         rest = [fact.kind, template, fact.campaign, fact.origin, fact.reservation_id]
+    elif isinstance(fact, RequestRefused | CallRefused):
+        rest = [fact.error_code, fact.retry_at, fact.campaign, fact.origin]
+    elif isinstance(fact, ReadingTaken):
+        rest = ["read_none" if fact.status == "no_permission" else f"read_{fact.status}", fact.expires_at]
+    else:
+        rest = []
     return json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def until(facts: Iterable[Fact], at: int) -> list[Fact]:
+def until(facts: Iterable[PairFact], at: int) -> list[PairFact]:
     """What had happened at an instant."""
     return [fact for fact in facts if fact.occurred_at <= at]
 
@@ -64,6 +86,10 @@ class Reply:
     def accepts(self) -> bool:
         return self.kind != "declined"
 
+    def by(self, source: str) -> "Reply":
+        """The same reply, spoken by another."""
+        return replace(self, automatic=source == "automatic")
+
     @property
     def about_a_call(self) -> bool:
         return self.context is not None and self.context.startswith("wacid.")
@@ -74,7 +100,7 @@ class Reply:
         return None if self.about_a_call else self.context
 
 
-def replies_of(facts: Iterable[Fact]) -> list[Reply]:
+def replies_of(facts: Iterable[PairFact]) -> list[Reply]:
     """Every reply, in the order in which they count: by time, in one second rejects last, then by id."""
     found = [_reply(fact) for fact in facts if isinstance(fact, PermissionReplied)]
     return sorted(found, key=lambda reply: (reply.at, IN_ONE_SECOND.index(reply.kind), reply.id))

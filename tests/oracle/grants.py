@@ -1,28 +1,42 @@
-"""The story of a pair's grants: every reply in turn (domain 1.2, rows G1 to G15; 1.5).
+"""The story of a pair's grants: every word on the permission and every call in turn (domain 1.2, 1.5, 1.6).
 
-Reads the replies from the first to the last, each time anew, and says what each did.
+Reads them from the first to the last, each time anew, and says what each did.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from schemas.events import Fact, PermissionReplied, RequestSent
+from schemas.events import (
+    CallRefused,
+    PairFact,
+    PermissionReplied,
+    ReadingTaken,
+    RequestRefused,
+    RequestSent,
+    UserNumberChanged,
+)
 from schemas.policy import Policy
-from tests.oracle.facts import Reply, replies_of
+from tests.oracle.business import Business
+from tests.oracle.calls import calls_of
+from tests.oracle.facts import IN_ONE_SECOND, Reply, replies_of
 from tests.oracle.requests import expires_at, requests_of
+
+NUMBER_CHANGED, NOT_PERMITTED, PERMANENT_EXISTS = "number_changed", 138006, 138017
+CONNECTED, UNANSWERED, SAID = 0, 1, 2
 
 
 @dataclass
 class Grant:
-    """One grant from its first reply to its end."""
+    """One grant from its first word to its end."""
 
     permanent: bool
     via: str
-    source: str
+    source: str | None
     granted_at: int
     expires_at: int | None
     request_id: str | None
     flags: set[str]
+    confirmed: bool = True
     ended_at: int | None = None
     end_cause: str | None = None
 
@@ -32,71 +46,152 @@ class Grant:
 
 @dataclass
 class Story:
-    """Every grant there was; where there is none, why, and the flags of the last reply that counted."""
+    """Every grant there was; where there is none, why; the last flags; the unanswered calls in a row."""
 
     grants: list[Grant] = field(default_factory=list)
     reason: str = "never"
+    confirmed: bool = True
     last_flags: set[str] = field(default_factory=set)
+    streak: int = 0
 
     def grant_at(self, at: int) -> Grant | None:
         return self.grants[-1] if self.grants and self.grants[-1].holds(at) else None
 
+    def begin(self, grant: Grant, at: int, cause: str = "replaced") -> None:
+        present = self.grant_at(at)
+        if present is not None:
+            present.ended_at, present.end_cause = at, cause
+        self.grants.append(grant)
+        self.reason, self.confirmed, self.last_flags = "expired", True, grant.flags  # how it ends unless told otherwise
 
-def story_of(facts: Iterable[Fact], policy: Policy) -> Story:
-    """What the replies among these facts did, one after the other."""
+    def end(self, at: int, cause: str, reason: str, *, confirmed: bool) -> None:
+        present = self.grant_at(at)
+        if present is not None:
+            present.ended_at, present.end_cause = at, cause
+        self.reason, self.confirmed = reason, confirmed
+
+
+def story_of(facts: Iterable[PairFact], policy: Policy, number: Business) -> Story:
+    """What these facts did to the permission, one after the other."""
     facts = list(facts)
     story = Story()
-    for reply in replies_of(facts):
-        present = story.grant_at(reply.at)
-        flags = _flags_of(reply, facts, present, policy)
-        if reply.accepts:
-            _accept(story, reply, present, flags, policy)
-        else:
-            _reject(story, reply, present, flags)
+    for at, kind, _, _, said in _in_turn(facts, policy):
+        if kind == CONNECTED:
+            story.streak = 0
+        elif kind == UNANSWERED:
+            story.streak += 1
+            if story.streak >= number.threshold("unanswered_revoke", at, policy) and story.grant_at(at) is not None:
+                story.end(at, "auto_revoke_inferred", "auto_revoke_inferred", confirmed=False)
+                story.last_flags = set()
+        elif isinstance(said, Reply):
+            _reply(story, said, facts, policy, number)
+        elif isinstance(said, ReadingTaken):
+            _reading(story, said, policy)
+        elif isinstance(said, UserNumberChanged):
+            story.end(at, NUMBER_CHANGED, NUMBER_CHANGED, confirmed=False)
+            story.last_flags = set()
+        elif isinstance(said, CallRefused):
+            if story.grant_at(at) is not None:
+                story.end(at, "refused_138006", "refused_138006", confirmed=False)
+                story.last_flags = set()
+        elif isinstance(said, RequestRefused):
+            present = story.grant_at(at)
+            if present is None or not present.permanent:
+                story.begin(Grant(True, "inferred", "inferred", at, None, None, set(), confirmed=False), at)
     return story
+
+
+Turn = tuple[int, int, int, str, "Reply | PairFact | None"]
+
+
+def _in_turn(facts: list[PairFact], policy: Policy) -> list[Turn]:
+    """All that turns the story, by time; in one second calls first, then words in the order of `schemas.state`."""
+    turns: list[Turn] = []
+    for call in calls_of(facts):
+        direction = "USER_INITIATED" if call.by_user else "BUSINESS_INITIATED"
+        missed_at = call.unanswered_at(policy)
+        if call.connected_at is not None and direction in policy.defaults.streak_reset_directions:
+            turns.append((call.connected_at, CONNECTED, 0, call.id, None))
+        if missed_at is not None:
+            turns.append((missed_at, UNANSWERED, 0, call.id, None))
+    turns += [(said.at, SAID, IN_ONE_SECOND.index(said.kind), said.id, said) for said in replies_of(facts)]
+    for fact in facts:
+        at = fact.occurred_at
+        if isinstance(fact, ReadingTaken):
+            place = 3 + ("no_permission", "temporary", "permanent").index(fact.status)
+            turns.append((at, SAID, place, fact.fact_id, fact))
+        elif isinstance(fact, RequestRefused) and fact.error_code == PERMANENT_EXISTS:
+            turns.append((at, SAID, 6, fact.action_id, fact))
+        elif isinstance(fact, CallRefused) and fact.error_code == NOT_PERMITTED:
+            turns.append((at, SAID, 7, fact.action_id, fact))
+        elif isinstance(fact, UserNumberChanged):
+            turns.append((at, SAID, 8 + (fact.role == "new"), fact.message_id, fact))
+    return sorted(turns, key=lambda turn: turn[:4])
+
+
+def _reply(story: Story, reply: Reply, facts: list[PairFact], policy: Policy, number: Business) -> None:
+    present = story.grant_at(reply.at)
+    if not reply.source_told and not reply.accepts and reply.context is None:
+        at_threshold = story.streak >= number.threshold("unanswered_revoke", reply.at, policy)
+        reply = reply.by("automatic" if at_threshold else "user_action")
+    confirms = not reply.accepts and reply.automatic and present is None and story.reason == "auto_revoke_inferred"
+    flags = _flags_of(reply, facts, present, policy)
+    if confirms:
+        flags.discard("revoke_without_grant")
+    if reply.accepts:
+        _accept(story, reply, present, flags, policy)
+        story.streak = 0
+        return
+    story.last_flags = flags
+    if reply.automatic:
+        story.streak = 0
+        if present is not None or confirms:
+            if confirms:
+                story.grants[-1].end_cause = "auto_revoked"
+            story.end(reply.at, "auto_revoked", "auto_revoked", confirmed=True)
+    elif present is None:
+        story.reason, story.confirmed = "revoked" if reply.context is None else "declined", True
+    else:
+        cause = "revoked_via_profile" if reply.context is None else "revoked_via_request"
+        story.end(reply.at, cause, "revoked", confirmed=True)
 
 
 def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], policy: Policy) -> None:
     permanent = reply.kind == "accepted_permanent"
     ends_at = None if permanent else reply.expires_at or reply.at + policy.defaults.temporary_seconds
-    if present is not None and present.permanent and (permanent or reply.automatic):
-        return  # G6, and permanent once more: the same grant
+    if present is not None and present.permanent and (permanent or reply.automatic):  # G6; permanent once more
+        present.confirmed = present.confirmed or permanent
+        return
     if present is not None and not permanent and reply.automatic:  # G5
         present.expires_at = max(present.expires_at or 0, ends_at or 0)
         return
-    if present is not None:
-        present.ended_at, present.end_cause = reply.at, "replaced"
     by_user = "profile" if reply.context is None else "request"
     via = "callback" if reply.about_a_call or reply.automatic else by_user
-    story.grants.append(
-        Grant(
-            permanent=permanent,
-            via=via,
-            source="automatic" if reply.automatic else "user_action",
-            granted_at=reply.at,
-            expires_at=ends_at,
-            request_id=reply.request_id if via == "request" else None,
-            flags=flags,
-        )
-    )
-    story.reason, story.last_flags = "expired", flags  # the only way to lose it without a further reply
+    source = "automatic" if reply.automatic else "user_action"
+    request_id = reply.request_id if via == "request" else None
+    story.begin(Grant(permanent, via, source, reply.at, ends_at, request_id, flags), reply.at)
 
 
-def _reject(story: Story, reply: Reply, present: Grant | None, flags: set[str]) -> None:
-    story.last_flags = flags
-    if present is None:
-        if not reply.automatic:
-            story.reason = "revoked" if reply.context is None else "declined"
-        return  # G11: an automatic one leaves the reason as it is
-    present.ended_at = reply.at
-    if reply.automatic:
-        present.end_cause = story.reason = "auto_revoked"
-    else:
-        present.end_cause = "revoked_via_profile" if reply.context is None else "revoked_via_request"
-        story.reason = "revoked"
+def _reading(story: Story, read: ReadingTaken, policy: Policy) -> None:
+    at, present = read.occurred_at, story.grant_at(read.occurred_at)
+    if read.status == "no_permission":
+        if present is not None:
+            story.end(at, "reading", "reading", confirmed=True)
+            story.last_flags = set()
+        story.confirmed = True
+        return
+    story.streak = 0
+    permanent = read.status == "permanent"
+    ends_at = None if permanent else read.expires_at or at + policy.defaults.temporary_seconds
+    if present is not None and present.permanent == permanent:
+        present.confirmed = True  # it agrees, but for the expiry perhaps, which is then put right
+        present.expires_at = present.expires_at if read.expires_at is None else ends_at
+        return
+    flags = {"expiry_inferred"} if not permanent and read.expires_at is None else set()
+    story.begin(Grant(permanent, "reading", None, at, ends_at, None, flags), at, "reading")
 
 
-def _flags_of(reply: Reply, facts: list[Fact], present: Grant | None, policy: Policy) -> set[str]:
+def _flags_of(reply: Reply, facts: list[PairFact], present: Grant | None, policy: Policy) -> set[str]:
     flags = set()
     others = [other for other in replies_of(facts) if other.at == reply.at and other.kind != reply.kind]
     if others:
@@ -114,7 +209,7 @@ def _flags_of(reply: Reply, facts: list[Fact], present: Grant | None, policy: Po
     return flags
 
 
-def _flags_of_its_request(reply: Reply, request_id: str, facts: list[Fact], policy: Policy) -> set[str]:
+def _flags_of_its_request(reply: Reply, request_id: str, facts: list[PairFact], policy: Policy) -> set[str]:
     if not any(isinstance(fact, RequestSent) and fact.message_id == request_id for fact in facts):
         return {"unknown_request"}
     before = [fact for fact in facts if not isinstance(fact, PermissionReplied) or fact.occurred_at < reply.at]

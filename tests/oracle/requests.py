@@ -6,7 +6,7 @@ A message is a request of ours when the business said so, or when a reply answer
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from schemas.events import Fact, MessageStatus, RequestSent
+from schemas.events import MessageStatus, PairFact, RequestSent
 from schemas.policy import Policy
 from tests.oracle.facts import Reply, replies_of
 
@@ -33,7 +33,7 @@ class Asked:
         return self.first_sign_at if self.sent is None else self.sent.occurred_at
 
 
-def requests_of(facts: Iterable[Fact]) -> list[Asked]:
+def requests_of(facts: Iterable[PairFact]) -> list[Asked]:
     """Every request these facts know of, by time and id."""
     facts = list(facts)
     replies = replies_of(facts)
@@ -43,7 +43,7 @@ def requests_of(facts: Iterable[Fact]) -> list[Asked]:
     return sorted(found, key=lambda asked: (asked.started_at, asked.id))
 
 
-def _asked(message_id: str, facts: list[Fact], replies: list[Reply], sent: RequestSent | None) -> Asked:
+def _asked(message_id: str, facts: list[PairFact], replies: list[Reply], sent: RequestSent | None) -> Asked:
     statuses = [fact for fact in facts if isinstance(fact, MessageStatus) and fact.message_id == message_id]
     when = {fact.status: fact.occurred_at for fact in statuses}
     codes = [fact.error_code for fact in statuses if fact.status == "failed"]

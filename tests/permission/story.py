@@ -3,17 +3,38 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from schemas.events import Fact, MessageStatus, MessageStatusName, PermissionReplied, ReplySource, RequestSent, Template
+from schemas.events import (
+    CallConnected,
+    CallEnded,
+    CallOffered,
+    CallRefused,
+    CallRejected,
+    CallRinging,
+    Direction,
+    EndStatus,
+    MessageStatus,
+    MessageStatusName,
+    PairFact,
+    PermissionReplied,
+    ReadingTaken,
+    ReplySource,
+    RequestRefused,
+    RequestSent,
+    Template,
+    UserMessaged,
+    UserNumberChanged,
+)
 from schemas.ids import derived_id
-from schemas.policy import DEFAULT_POLICY, NumberEntry
+from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
 from streams.permission.answer import answer
+from streams.permission.number import Number
 from streams.permission.step import Step, pass_time, step
 
 T0 = 1_772_442_000  # 2026-03-02T09:00:00Z, as in the scenario tables of the domain
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 NUMBER, USER = "700100200300400", "447700900123"
-PRODUCTION = NumberEntry()
+PRODUCTION = Number()
 
 
 def sent(message_id: str, at: int, **said: Any) -> RequestSent:
@@ -91,16 +112,151 @@ def rejected(message_id: str, at: int, *, to: str | None = None) -> PermissionRe
     return replied(message_id, at, "reject", to=to)
 
 
+def call(
+    call_id: str,
+    *events: tuple[str, int],
+    direction: Direction = "business_initiated",
+    start: int | None = None,
+    status: EndStatus = "completed",
+) -> list[PairFact]:
+    """The facts of one call, e.g. `call("c1", ("offered", T0), ("ended", T0 + 60), start=T0 + 5)`."""
+    facts: list[PairFact] = []
+    for name, at in events:
+        common: dict[str, Any] = {
+            "fact_id": derived_id(f"call_{name}", NUMBER, call_id),
+            "phone_number_id": NUMBER,
+            "user": USER,
+            "occurred_at": at,
+            "recorded_at": at + 1,
+            "provider": "meta",
+            "call_id": call_id,
+        }
+        match name:
+            case "offered":
+                facts.append(
+                    CallOffered(direction=direction, campaign=None, origin=None, reservation_id=None, **common)
+                )
+            case "ringing":
+                facts.append(CallRinging(**common))
+            case "accepted":
+                common["fact_id"] = derived_id("call_connected", NUMBER, call_id)
+                facts.append(CallConnected(direction=direction, exact=False, **common))
+            case "rejected":
+                facts.append(CallRejected(**common))
+            case "ended":
+                if start is not None:
+                    picked_up = common | {
+                        "occurred_at": start,
+                        "fact_id": derived_id("call_connected", NUMBER, call_id),
+                    }
+                    facts.append(CallConnected(direction=direction, exact=True, **picked_up))
+                facts.append(
+                    CallEnded(
+                        direction=direction,
+                        status=status,
+                        started_at=start,
+                        ended_at=at if start is not None else None,
+                        duration_s=at - start if start is not None else None,
+                        error_code=138_020 if status == "failed" else None,
+                        **common,
+                    )
+                )
+            case other:
+                raise AssertionError(other)
+    return facts
+
+
+def unanswered(*ends: int) -> list[PairFact]:
+    """Calls of the business that nobody picked up, one an instant."""
+    return [fact for at in ends for fact in call(f"c{at}", ("offered", at - 30), ("ended", at))]
+
+
+def connected(*starts: int, direction: Direction = "business_initiated") -> list[PairFact]:
+    """Calls of half a minute, one a start."""
+    return [fact for at in starts for fact in call(f"c{at}", ("ended", at + 30), start=at, direction=direction)]
+
+
+def refused(door: Literal["request", "call"], code: int, at: int, retry_at: int | None = None) -> PairFact:
+    """A request or call that the provider did not take."""
+    kind = RequestRefused if door == "request" else CallRefused
+    action_id = f"{door}-{code}-{at}"
+    return kind(
+        fact_id=derived_id(f"{door}_refused", NUMBER, action_id),
+        phone_number_id=NUMBER,
+        user=USER,
+        occurred_at=at,
+        recorded_at=at + 1,
+        provider="actions",
+        action_id=action_id,
+        error_code=code,
+        details=None,
+        retry_at=retry_at,
+        campaign=None,
+        origin=None,
+        reservation_id=None,
+    )
+
+
+def reading(
+    status: Literal["no_permission", "temporary", "permanent"], at: int, until: int | None = None, **said: Any
+) -> ReadingTaken:
+    """Meta's answer about the pair."""
+    return ReadingTaken(
+        fact_id=derived_id("reading_taken", NUMBER, USER, at),
+        phone_number_id=NUMBER,
+        user=USER,
+        occurred_at=at,
+        recorded_at=at + 1,
+        provider="actions",
+        status=status,
+        expires_at=until,
+        can_request=said.pop("can_request", None),
+        can_call=said.pop("can_call", None),
+        requests_24h=said.pop("requests_24h", None),
+        requests_7d=said.pop("requests_7d", None),
+        connected_calls_24h=said.pop("connected_calls_24h", None),
+    )
+
+
+def messaged(message_id: str, at: int) -> UserMessaged:
+    """The user wrote."""
+    return UserMessaged(
+        fact_id=derived_id("user_messaged", NUMBER, message_id),
+        phone_number_id=NUMBER,
+        user=USER,
+        occurred_at=at,
+        recorded_at=at + 1,
+        provider="meta",
+        message_id=message_id,
+    )
+
+
+def moved(role: Literal["old", "new"], at: int, other: str = "447700900456") -> UserNumberChanged:
+    """The user has another number."""
+    return UserNumberChanged(
+        fact_id=derived_id("user_number_changed", NUMBER, USER, "wamid.TESTSYS0001"),
+        phone_number_id=NUMBER,
+        user=USER,
+        occurred_at=at,
+        recorded_at=at + 1,
+        provider="meta",
+        message_id="wamid.TESTSYS0001",
+        role=role,
+        other=other,
+    )
+
+
 @dataclass(frozen=True)
 class Told:
     """A pair after its story: the state, and every step on the way."""
 
     state: PairState
     steps: tuple[Step, ...]
+    number: Number = PRODUCTION
 
-    def at(self, instant: int, number: NumberEntry = PRODUCTION) -> "View":
+    def at(self, instant: int, number: Number | None = None) -> "View":
         """The pair judged at an instant."""
-        return View(answer(self.state, instant, DEFAULT_POLICY, number))
+        return View(answer(self.state, instant, DEFAULT_POLICY, number or self.number))
 
     @property
     def changes(self) -> list[dict[str, Any]]:
@@ -109,16 +265,21 @@ class Told:
 
     @property
     def announced(self) -> list[tuple[str, str]]:
-        """Type and cause of every announcement."""
-        return [(change["type"], change["cause"]) for change in self.changes]
+        """Type and cause of every announcement of a changed permission."""
+        return [(one["type"], one["cause"]) for one in self.changes if one["type"].startswith("permission_")]
 
-    def rows(self, kind: Literal["requests", "grants"]) -> dict[str, dict[str, Any]]:
+    @property
+    def noticed(self) -> list[tuple[str, str]]:
+        """Type and cause of every other announcement."""
+        return [(one["type"], one["cause"]) for one in self.changes if not one["type"].startswith("permission_")]
+
+    def rows(self, kind: Literal["requests", "grants", "calls"]) -> dict[str, dict[str, Any]]:
         """The rows as a store keeps them: the newest version of each, without the deleted ones."""
-        name = {"requests": "request_id", "grants": "grant_id"}[kind]
+        name = {"requests": "request_id", "grants": "grant_id", "calls": "call_id"}[kind]
         kept: dict[tuple[str, int], dict[str, Any]] = {}
         for one in self.steps:
             for row in (one.record or {}).get(kind, ()):
-                day = (row["anchor_at"] if kind == "requests" else row["granted_at"]) // DAY
+                day = (row["granted_at"] if kind == "grants" else row["anchor_at"]) // DAY
                 held = kept.get((row[name], day))
                 if held is None or held["version"] <= row["version"]:
                     kept[row[name], day] = row
@@ -126,14 +287,14 @@ class Told:
         assert len({row[name] for row in alive}) == len(alive), "one row a key, wherever it was filed before"
         return {row[name]: row for row in alive}
 
-    def then(self, *facts: Fact) -> "Told":
+    def then(self, *facts: PairFact) -> "Told":
         """The story goes on."""
-        return given(*facts, after=self)
+        return given(*facts, after=self, number=self.number)
 
     def when_time_reaches(self, until: int) -> "Told":
         """A tick."""
-        done = pass_time(self.state, until, DEFAULT_POLICY, PRODUCTION)
-        return Told(done.state, (*self.steps, done))
+        done = pass_time(self.state, until, DEFAULT_POLICY, self.number)
+        return Told(done.state, (*self.steps, done), self.number)
 
 
 @dataclass(frozen=True)
@@ -190,6 +351,22 @@ class View:
         return self.body["actions"][1]["reason"], self.body["actions"][1]["retry_at"]
 
     @property
+    def called(self) -> tuple[int, int, int | None]:
+        """Connected calls in the day's window, its maximum and its release."""
+        limit = self.body["actions"][1]["limits"][0]
+        return limit["current_usage"], limit["max_allowed"], limit.get("limit_expiration_time")
+
+    @property
+    def streak(self) -> int:
+        """Unanswered calls in a row."""
+        return int(self.body["standing"]["unanswered_streak"])
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether a provider said so."""
+        return bool(self.body["standing"]["confirmed"])
+
+    @property
     def asked(self) -> tuple[tuple[int, int | None], tuple[int, int | None]]:
         """Usage and release of the day's and the week's window."""
         day, week = self.body["actions"][0]["limits"]
@@ -199,17 +376,18 @@ class View:
         )
 
 
-def given(*facts: Fact, after: Told | None = None) -> Told:
+def given(*facts: PairFact, after: Told | None = None, number: Number = PRODUCTION) -> Told:
     """The pair after `facts`, in order of arrival."""
     state = after.state if after else PairState(phone_number_id=NUMBER, user=USER)
     steps = list(after.steps) if after else []
     for fact in facts:
-        done = step(state, fact, DEFAULT_POLICY, PRODUCTION)
+        done = step(state, fact, DEFAULT_POLICY, number, None)
         steps.append(done)
         state = done.state
-    return Told(state, tuple(steps))
+    return Told(state, tuple(steps), number)
 
 
 def evidence(state: PairState) -> tuple[object, ...]:
     """A state without its bookkeeping."""
-    return state.phone_number_id, state.user, state.decisions, state.requests, state.aliases
+    marks = (state.decisions, state.requests, state.refusals, state.calls, state.messages, state.links, state.aliases)
+    return state.phone_number_id, state.user, *marks

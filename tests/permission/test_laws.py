@@ -6,14 +6,31 @@ from hypothesis import given as forall
 from hypothesis import settings
 from hypothesis import strategies as some
 
-from schemas.events import Fact, PermissionReplied, RequestSent
+from schemas.events import PairFact, PermissionReplied, RequestSent
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState, decode_state, encode_state, version_of
 from streams.permission.answer import answer
 from streams.permission.evolve import evolve
 from streams.permission.standing import timeline
 from streams.permission.step import pass_time, step
-from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, USER, evidence, given, replied, sent, status
+from tests.permission.story import (
+    DAY,
+    HOUR,
+    NUMBER,
+    PRODUCTION,
+    T0,
+    USER,
+    call,
+    evidence,
+    given,
+    messaged,
+    moved,
+    reading,
+    refused,
+    replied,
+    sent,
+    status,
+)
 
 EMPTY = PairState(phone_number_id=NUMBER, user=USER)
 
@@ -22,7 +39,41 @@ instants = some.builds(
     lambda days, extra: T0 + days * DAY + extra, some.integers(0, 20), some.sampled_from([0, 0, 1, HOUR, DAY - 1])
 )
 requests = some.sampled_from(["r1", "r2", "r3", "r4"])
-facts: some.SearchStrategy[Fact] = some.one_of(
+calls = some.sampled_from(["c1", "c2", "c3", "c4", "c5", "c6"])
+directions = some.sampled_from(["business_initiated", "user_initiated"])
+facts: some.SearchStrategy[PairFact] = some.one_of(
+    some.builds(
+        lambda name, at, kind, direction, lasts, status: call(
+            name,
+            (kind, at),
+            direction=direction,
+            start=at - lasts if kind == "ended" and lasts else None,
+            status=status,
+        )[-1],
+        calls,
+        instants,
+        some.sampled_from(["offered", "ringing", "accepted", "rejected", "ended", "ended", "ended"]),
+        directions,
+        some.sampled_from([0, 0, 0, 60]),
+        some.sampled_from(["completed", "completed", "failed", "cancelled"]),
+    ),
+    some.builds(
+        refused,
+        some.sampled_from(["request", "call"]),
+        some.sampled_from([138_000, 138_006, 138_009, 138_012, 138_013, 138_014, 138_017]),
+        instants,
+        some.one_of(some.none(), instants),
+    ),
+    some.builds(
+        reading,
+        some.sampled_from(["no_permission", "temporary", "permanent"]),
+        instants,
+        some.one_of(some.none(), instants),
+        can_call=some.booleans(),
+        can_request=some.booleans(),
+    ),
+    some.builds(messaged, some.sampled_from(["m1", "m2"]), instants),
+    some.builds(moved, some.sampled_from(["old", "new"]), instants),
     some.builds(sent, requests, instants),
     some.builds(status, requests, some.sampled_from(["sent", "delivered", "read"]), instants),
     some.builds(status, requests, some.just("failed"), instants, some.sampled_from([131_026, 131_049, None])),
@@ -40,36 +91,36 @@ facts: some.SearchStrategy[Fact] = some.one_of(
 histories = some.lists(facts, max_size=14)
 
 
-def folded(history: list[Fact], state: PairState = EMPTY) -> PairState:
+def folded(history: list[PairFact], state: PairState = EMPTY) -> PairState:
     """The state after all facts."""
     for fact in history:
-        state = step(state, fact, DEFAULT_POLICY, PRODUCTION).state
+        state = step(state, fact, DEFAULT_POLICY, PRODUCTION, None).state
     return state
 
 
 @forall(histories, some.randoms(use_true_random=False))
-def test_any_order_of_arrival_gives_the_same_evidence(history: list[Fact], chance: object) -> None:
+def test_any_order_of_arrival_gives_the_same_evidence(history: list[PairFact], chance: object) -> None:
     shuffled = list(history)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis types its Random as object
     assert evidence(folded(shuffled)) == evidence(folded(history))
 
 
 @forall(histories)
-def test_adding_facts_twice_changes_nothing(history: list[Fact]) -> None:
+def test_adding_facts_twice_changes_nothing(history: list[PairFact]) -> None:
     state = folded(history)
     assert folded(history, state) is state
 
 
 @forall(histories, some.integers(0, 14))
-def test_a_prefix_stored_and_resumed_equals_the_whole(history: list[Fact], cut: int) -> None:
+def test_a_prefix_stored_and_resumed_equals_the_whole(history: list[PairFact], cut: int) -> None:
     resumed = folded(history[cut:], decode_state(encode_state(folded(history[:cut]))))
     assert encode_state(resumed) == encode_state(folded(history))
 
 
 @forall(histories, instants)
-def test_as_of_an_instant_is_the_same_as_leaving_later_facts_out(history: list[Fact], at: int) -> None:
+def test_as_of_an_instant_is_the_same_as_leaving_later_facts_out(history: list[PairFact], at: int) -> None:
     # Facts of one id share the earliest instant, so the later copy of a fact says nothing about when it became known.
-    earliest: dict[str, Fact] = {}
+    earliest: dict[str, PairFact] = {}
     for fact in history:
         earliest.setdefault(fact.fact_id, fact)
     known = [fact for fact in earliest.values() if fact.occurred_at <= at]
@@ -78,7 +129,7 @@ def test_as_of_an_instant_is_the_same_as_leaving_later_facts_out(history: list[F
 
 
 @forall(histories, instants)
-def test_a_refused_request_opens_exactly_at_retry_at_and_not_a_second_before(history: list[Fact], at: int) -> None:
+def test_a_refused_request_opens_exactly_at_retry_at_and_not_a_second_before(history: list[PairFact], at: int) -> None:
     state = folded([fact for fact in history if fact.occurred_at <= at])
     asking = answer(state, at, DEFAULT_POLICY, PRODUCTION)["actions"][0]
     if asking["retry_at"] is not None:
@@ -88,26 +139,26 @@ def test_a_refused_request_opens_exactly_at_retry_at_and_not_a_second_before(his
 
 
 @forall(histories)
-def test_a_stored_state_is_read_back_as_it_was(history: list[Fact]) -> None:
+def test_a_stored_state_is_read_back_as_it_was(history: list[PairFact]) -> None:
     state = folded(history)
     assert decode_state(encode_state(state)) == state
     assert version_of(encode_state(state)) == state.version
 
 
 @forall(histories, instants)
-def test_time_passing_announces_what_the_standing_says(history: list[Fact], until: int) -> None:
+def test_time_passing_announces_what_the_standing_says(history: list[PairFact], until: int) -> None:
     state = folded(history)
     done = pass_time(state, until, DEFAULT_POLICY, PRODUCTION)
     assert evidence(done.state) == evidence(state)
     assert len(done.changes) <= 1
     if until >= state.judged_at:
-        assert timeline(done.state, done.state.judged_at, DEFAULT_POLICY).hold.grant == (
-            timeline(state, until, DEFAULT_POLICY).hold.grant
+        assert timeline(done.state, done.state.judged_at, DEFAULT_POLICY, PRODUCTION).hold.grant == (
+            timeline(state, until, DEFAULT_POLICY, PRODUCTION).hold.grant
         )
 
 
 @forall(histories)
-def test_the_last_announcement_says_what_is_held(history: list[Fact]) -> None:
+def test_the_last_announcement_says_what_is_held(history: list[PairFact]) -> None:
     told = given(*history)
     if told.changes:
         after = told.changes[-1]["after"]
@@ -117,18 +168,30 @@ def test_the_last_announcement_says_what_is_held(history: list[Fact]) -> None:
 
 
 @forall(histories)
-def test_no_change_id_has_two_contents(history: list[Fact]) -> None:
+def test_no_change_id_has_two_contents(history: list[PairFact]) -> None:
     seen: dict[str, dict[str, object]] = {}
     for change in given(*history).changes + given(*reversed(history)).changes:
-        held = seen.setdefault(change["change_id"], change)
-        if change["type"] != "permission_expired":
-            assert held == change
+        assert seen.setdefault(change["change_id"], change) == change
+
+
+@forall(histories, some.lists(some.integers(0, 14), max_size=4))
+def test_ticks_between_facts_in_order_announce_nothing_else(history: list[PairFact], places: list[int]) -> None:
+    """A repeated batch meets its ticks at other places: the same must be announced, under the same ids."""
+    in_order = sorted(history, key=lambda fact: fact.occurred_at)
+    plain, ticked = given(), given()
+    for place, fact in enumerate(in_order):
+        if place in places:
+            ticked = ticked.when_time_reaches(fact.occurred_at)
+        plain, ticked = plain.then(fact), ticked.then(fact)
+    end = T0 + 60 * DAY
+    plain, ticked = plain.when_time_reaches(end), ticked.when_time_reaches(end)
+    assert ticked.changes == plain.changes
 
 
 @forall(histories)
-def test_rows_told_step_by_step_end_as_the_whole_history_says(history: list[Fact]) -> None:
+def test_rows_told_step_by_step_end_as_the_whole_history_says(history: list[PairFact]) -> None:
     told = given(*history)
-    line = timeline(told.state, told.state.judged_at, DEFAULT_POLICY)
+    line = timeline(told.state, told.state.judged_at, DEFAULT_POLICY, PRODUCTION)
     classes = {life.request_id: life.final_class for life in line.lives}
     for name, row in told.rows("requests").items():
         # A class that time alone changed is left to the reader's clock: timers announce, they never decide.
@@ -142,7 +205,7 @@ def test_rows_told_step_by_step_end_as_the_whole_history_says(history: list[Fact
 
 @settings(max_examples=50)
 @forall(facts, facts)
-def test_two_facts_of_one_id_merge_to_the_same_whichever_comes_first(one: Fact, other: Fact) -> None:
+def test_two_facts_of_one_id_merge_to_the_same_whichever_comes_first(one: PairFact, other: PairFact) -> None:
     named = RequestSent | PermissionReplied
     if isinstance(one, named) and isinstance(other, named) and one.type == other.type:
         other = replace(other, message_id=one.message_id, fact_id=one.fact_id)  # type: ignore[arg-type]  # of one type

@@ -9,6 +9,7 @@ from tests.permission.story import (
     DAY,
     HOUR,
     MINUTE,
+    PRODUCTION,
     T0,
     Told,
     accepted,
@@ -24,7 +25,7 @@ from tests.permission.story import (
 def _class(told: Told, message_id: str, at: int) -> str:
     from streams.permission.standing import timeline
 
-    lives = {life.request_id: life for life in timeline(told.state, at, DEFAULT_POLICY).lives}
+    lives = {life.request_id: life for life in timeline(told.state, at, DEFAULT_POLICY, PRODUCTION).lives}
     return lives[message_id].final_class
 
 

@@ -25,8 +25,8 @@ def test_a_tick_a_second_before_the_deadline_announces_nothing() -> None:
 def test_a_fact_that_outruns_the_tick_announces_the_same_expiry_under_the_same_id() -> None:
     story = given(accepted("a1", T0))
     by_tick = story.when_time_reaches(UNTIL + HOUR).changes[-1]
-    by_fact = story.then(sent("r2", UNTIL + 2 * HOUR)).changes[-1]
-    assert by_tick == by_fact
+    by_fact = story.then(sent("r2", UNTIL + 2 * HOUR)).changes
+    assert by_tick in by_fact
 
 
 def test_an_expiry_that_a_fact_outran_is_announced_before_the_new_grant() -> None:

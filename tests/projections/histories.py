@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.ids import derived_id
-from schemas.records import GrantRow, RequestRow, encode_record
+from schemas.records import CallRow, GrantRow, RequestRow, encode_record
 
 DAY = 86_400
 NUMBERS = ("700100200300400", "700100200300401")
@@ -98,9 +98,35 @@ def grant_row(name: str, **changed: object) -> Row:
     return row
 
 
-def record(requests: Iterable[Row] = (), grants: Iterable[Row] = (), **changed: object) -> Row:
+def call_row(name: str, **changed: object) -> Row:
+    """A call row, every field present."""
+    row: Row = {
+        "call_id": f"wacid.TEST{name}",
+        "phone_number_id": NUMBERS[0],
+        "user": "447700900123",
+        "direction": "business_initiated",
+        "outcome": "open",
+        "anchor_at": 1_772_445_600,
+        "started_at": 1_772_445_600,
+        "connected_at": None,
+        "ended_at": None,
+        "duration_s": None,
+        "pulses": 0,
+        "campaign": None,
+        "disposition": None,
+        "version": 1,
+        "is_deleted": 0,
+        **changed,
+    }
+    CallRow.model_validate(row)
+    return row
+
+
+def record(
+    requests: Iterable[Row] = (), grants: Iterable[Row] = (), calls: Iterable[Row] = (), **changed: object
+) -> Row:
     """A record as the writer makes it; its pair is that of its rows."""
-    rows = [*requests, *grants]
+    rows = [*requests, *grants, *calls]
     pair = {name: rows[0][name] for name in ("phone_number_id", "user")} if rows else {}
     return {
         "phone_number_id": NUMBERS[0],
@@ -109,7 +135,7 @@ def record(requests: Iterable[Row] = (), grants: Iterable[Row] = (), **changed: 
         "fact": None,
         "requests": list(requests),
         "grants": list(grants),
-        "calls": [],
+        "calls": list(calls),
         "changes": [],
         **changed,
     }

@@ -1,7 +1,14 @@
 """Meta's payloads, built as its documentation shows them (domain 3.5, 3.7), with drama numbers."""
 
 import json
+from pathlib import Path
 from typing import Any
+
+from schemas.events import BusinessSeen, Fact, UsersLinked
+from streams.providers.registry import translate
+from streams.providers.translation import Translation
+
+SAMPLES = Path(__file__).with_name("samples")
 
 WABA, NUMBER, DISPLAY, USER = "900100200300400", "700100200300400", "442079460123", "447700900123"
 SCOPED, PARENT = "GB.10000000000000000042", "GB.ENT.20000000000000000042"
@@ -51,3 +58,50 @@ def status(message_id: str, name: str, timestamp: object = "1772442005", **more:
 def body(payload: object) -> bytes:
     """The bytes of a payload."""
     return json.dumps(payload).encode()
+
+
+def call(event: str, **more: Any) -> dict[str, Any]:
+    """An event of a call that the business placed; a key given as None is left out."""
+    said = {
+        "id": "wacid.TESTCALL0001",
+        "from": DISPLAY,
+        "to": USER,
+        "event": event,
+        "timestamp": "1772445669",
+        "direction": "BUSINESS_INITIATED",
+        **more,
+    }
+    return {key: held for key, held in said.items() if held is not None}
+
+
+def calls(*said: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A payload of the field `calls`."""
+    return envelope(value(calls=list(said), **more), field="calls")
+
+
+def sample(name: str) -> dict[str, Any]:
+    """One sample of Meta's formats as a file."""
+    payload: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_bytes())
+    return payload
+
+
+def value_of(payload: dict[str, Any]) -> dict[str, Any]:
+    """The value of the first change, to be altered."""
+    found: dict[str, Any] = payload["entry"][0]["changes"][0]["value"]
+    return found
+
+
+def read(payload: object, numbers: dict[str, str] | None = None) -> Translation:
+    """What a payload of Meta means."""
+    return translate("meta", body(payload), RECEIVED_AT, numbers or {})
+
+
+def told(done: Translation) -> list[Fact]:
+    """The facts of the items, without what every payload repeats beside them; nothing may be parked."""
+    assert done.parked == ()
+    return [fact for fact in done.facts if not isinstance(fact, UsersLinked | BusinessSeen)]
+
+
+def repeated(done: Translation) -> list[Fact]:
+    """The facts that a payload shows beside its items."""
+    return [fact for fact in done.facts if isinstance(fact, UsersLinked | BusinessSeen)]

@@ -1,7 +1,6 @@
 """Domain 3.5, 3.7: what Meta's webhooks mean, in every shape seen."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,19 +10,23 @@ from hypothesis import strategies as some
 from schemas.codec import Unreadable, decode_fact, encode_fact
 from schemas.events import MessageStatus, PermissionReplied
 from schemas.ids import derived_id
+from streams.providers.kinds import IGNORED, PARKED
 from streams.providers.registry import translate
-from streams.providers.translation import Translation
 from tests.providers.payloads import (
     CONTACT,
     NUMBER,
     PARENT,
     RECEIVED_AT,
+    SAMPLES,
     SCOPED,
     USER,
     body,
     envelope,
+    read,
     reply,
+    sample,
     status,
+    told,
     value,
 )
 
@@ -35,16 +38,9 @@ ACCEPT: dict[str, Any] = {
 }
 
 
-def read(payload: object) -> Translation:
-    """The translation of a payload."""
-    return translate("meta", body(payload), RECEIVED_AT)
-
-
 def only(payload: object) -> PermissionReplied:
     """The one reply of a payload."""
-    done = read(payload)
-    assert (done.parked, len(done.facts)) == ((), 1)
-    fact = done.facts[0]
+    (fact,) = told(read(payload))
     assert isinstance(fact, PermissionReplied)
     return fact
 
@@ -180,22 +176,35 @@ def test_every_entry_change_and_item_of_a_batch_is_read() -> None:  # scenario 4
     )
     two = envelope({"surprise": 1}, field="novelty")
     done = read({"object": "whatsapp_business_account", "entry": one["entry"] + two["entry"] + one["entry"]})
-    assert [fact.type for fact in done.facts] == ["message_status", "permission_replied"] * 2
-    assert done.ignored == {"message_text": 2, "field_unknown": 1}
+    assert [fact.type for fact in told(done)] == ["message_status", "permission_replied", "user_messaged"] * 2
+    assert done.ignored == {"field_unknown": 1}
 
 
 def test_one_bad_update_of_a_thousand_costs_nothing_of_the_others() -> None:
     statuses: list[Any] = [status(f"wamid.TEST{place}", "sent") for place in range(1_000)]
     statuses[500] = {"id": 5, "status": "sent", "recipient_id": USER}
     done = read(envelope(value(statuses=statuses)))
-    assert len(done.facts) == 999
+    assert len([fact for fact in done.facts if isinstance(fact, MessageStatus)]) == 999
     assert [fault.path for fault in done.parked] == ["$.entry[0].changes[0].value.statuses[500].id"]
 
 
 def test_a_lone_surrogate_in_a_name_costs_no_permission() -> None:
     text = json.dumps(envelope(value(contacts=[CONTACT], messages=[reply(**ACCEPT)])))
     done = translate("meta", text.replace("Test User", "\\ud83d").encode(), RECEIVED_AT)
-    assert len(done.facts) == 1
+    assert [fact.type for fact in told(done)] == ["permission_replied"]
+
+
+def test_broken_utf_8_in_a_name_costs_no_permission() -> None:
+    text = json.dumps(envelope(value(contacts=[CONTACT], messages=[reply(**ACCEPT)]))).encode()
+    done = translate("meta", text.replace(b"Test User", b"\xf0\x9f\x98"), RECEIVED_AT)
+    assert [fact.type for fact in told(done)] == ["permission_replied"]
+
+
+def test_a_byte_order_mark_costs_no_permission() -> None:
+    text = json.dumps(envelope(value(contacts=[CONTACT], messages=[reply(**ACCEPT)]))).encode()
+    assert [fact.type for fact in told(translate("meta", b"\xef\xbb\xbf" + text, RECEIVED_AT))] == [
+        "permission_replied"
+    ]
 
 
 def test_a_lone_surrogate_in_an_id_is_parked() -> None:
@@ -229,7 +238,7 @@ def test_a_payload_without_a_number_is_parked_as_unknown_number() -> None:
 
 def test_a_voicemail_is_no_permission() -> None:  # scenario 52
     done = read(envelope(value(messages=[{"from": USER, "id": "wacid.TESTCALL0001", "type": "audio", "audio": {}}])))
-    assert (done.facts, done.ignored) == ((), {"message_audio": 1})
+    assert [fact.type for fact in told(done)] == ["user_messaged"]
 
 
 json_values: some.SearchStrategy[Any] = some.recursive(
@@ -237,42 +246,51 @@ json_values: some.SearchStrategy[Any] = some.recursive(
     lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-PLACES: list[Callable[[dict[str, Any], Any], None]] = [
-    lambda payload, odd: payload.update(entry=odd),
-    lambda payload, odd: payload["entry"].append(odd),
-    lambda payload, odd: payload["entry"][0].update(changes=odd),
-    lambda payload, odd: payload["entry"][0]["changes"][0].update(value=odd),
-    lambda payload, odd: payload["entry"][0]["changes"][0].update(field=odd),
-    *[
-        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"].update({name: odd})
-        for name in ("metadata", "contacts", "messages", "statuses")
-    ],
-    *[
-        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"]["messages"][0].update({name: odd})
-        for name in ("from", "from_user_id", "id", "timestamp", "context", "type", "interactive")
-    ],
-    *[
-        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"]["messages"][0]["interactive"][
-            "call_permission_reply"
-        ].update({name: odd})
-        for name in ACCEPT
-    ],
-    *[
-        lambda payload, odd, name=name: payload["entry"][0]["changes"][0]["value"]["statuses"][0].update({name: odd})
-        for name in ("id", "status", "timestamp", "recipient_id", "recipient_user_id", "errors")
-    ],
-]
+WEBHOOKS = sorted(path.stem for path in SAMPLES.glob("*.json") if not path.stem.startswith("reading"))
 
 
-@given(some.sampled_from(PLACES), json_values)
-def test_any_json_in_any_field_gives_facts_or_a_reason_and_never_raises(
-    place: Callable[[dict[str, Any], Any], None], odd: Any
+def places(within: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path to every object, array and value of a payload, itself included."""
+    steps = within.items() if isinstance(within, dict) else enumerate(within) if isinstance(within, list) else ()
+    return [path, *(place for step, inner in steps for place in places(inner, (*path, step)))]
+
+
+@given(some.data(), some.sampled_from(WEBHOOKS), json_values)
+def test_any_json_in_any_place_gives_facts_or_a_reason_and_never_raises(
+    data: some.DataObject, name: str, odd: Any
 ) -> None:
-    payload = envelope(value(contacts=[dict(CONTACT)], messages=[reply(**ACCEPT)], statuses=[status("r1", "failed")]))
-    place(payload, odd)
-    done = translate("meta", json.dumps(payload).encode(), RECEIVED_AT)
+    payload: Any = {"all": sample(name)}
+    place = ("all", *data.draw(some.sampled_from(places(payload["all"]))))
+    holder = payload
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = odd
+    done = translate("meta", json.dumps(payload["all"]).encode(), RECEIVED_AT)
     for fact in done.facts:
         assert not isinstance(decode_fact(encode_fact(fact)), Unreadable)
+    assert done.ignored.keys() <= IGNORED.keys()
+    assert {fault.reason for fault in done.parked} <= PARKED.keys()
+
+
+@given(some.permutations(sorted(sample("r1-temporary-accept"))), some.booleans())
+def test_the_order_of_keys_changes_no_fact(order: list[str], ascii_only: bool) -> None:
+    payload = sample("r1-temporary-accept")
+    shuffled = json.dumps({key: payload[key] for key in order}, ensure_ascii=ascii_only).encode()
+    assert translate("meta", shuffled, RECEIVED_AT) == read(payload)
+
+
+@pytest.mark.parametrize("name", WEBHOOKS)
+def test_nothing_of_a_published_sample_is_ignored_or_parked(name: str) -> None:
+    done = read(sample(name))
+    assert (done.ignored, done.parked) == ({}, ())
+
+
+@pytest.mark.parametrize("name", WEBHOOKS)
+def test_a_repeated_sample_makes_the_same_ids_whenever_it_comes(name: str) -> None:
+    once = translate("meta", body(sample(name)), RECEIVED_AT)
+    again = translate("meta", body(sample(name)), RECEIVED_AT + 86_400)
+    assert [fact.fact_id for fact in once.facts] == [fact.fact_id for fact in again.facts]
+    assert len({fact.fact_id for fact in once.facts}) == len(once.facts) > 0
 
 
 @given(some.binary(max_size=200))

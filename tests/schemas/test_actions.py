@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.actions import RequestSentAction, check_action
+from schemas.actions import ACTION_TYPES, ACTIONS, RequestSentAction, check_action
 
 GOOD: dict[str, Any] = {
     "type": "request_sent",
@@ -73,3 +73,68 @@ def test_no_fault_quotes_what_was_sent() -> None:
     faults = check_action(GOOD | {"user": "447700900123x"})
     assert isinstance(faults, list)
     assert "447700900" not in str(faults)
+
+
+MORE: dict[str, dict[str, Any]] = {
+    "request_sent": {"message_id": "wamid.TESTREQ0001", "kind": "free_form"},
+    "request_refused": {"action_id": "TEST-1", "error_code": 138_009},
+    "call_started": {"call_id": "wacid.TESTCALL0001"},
+    "call_refused": {"action_id": "TEST-1", "error_code": 138_006},
+    "reading_taken": {"response": {"permission": {"status": "permanent"}}},
+    "disposition_recorded": {"call_id": "wacid.TESTCALL0001", "outcome": "Resolved"},
+    "business_registered": {"profile": "sandbox", "country": "GB"},
+    "template_registered": {"name": "test_cpr_template", "language": "en"},
+}
+
+
+def action(kind: str) -> dict[str, Any]:
+    """The smallest action of a type."""
+    common = {"type": kind, "phone_number_id": "700100200300400", "occurred_at": 1_772_442_000}
+    return common | ({} if kind.endswith("_registered") else {"user": "447700900123"}) | MORE[kind]
+
+
+@pytest.mark.parametrize("kind", ACTION_TYPES)
+def test_the_smallest_action_of_every_type_is_valid(kind: str) -> None:
+    assert isinstance(check_action(action(kind)), ACTIONS[kind])
+
+
+@pytest.mark.parametrize("kind", ACTION_TYPES)
+def test_every_field_of_the_smallest_action_is_needed(kind: str) -> None:
+    optional = {"profile", "country", "language"}
+    for name in action(kind).keys() - optional:
+        faults = check_action({key: held for key, held in action(kind).items() if key != name})
+        assert isinstance(faults, list)
+        assert [fault["path"] for fault in faults] == [f"$.{name}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "path", "says"),
+    [
+        ("request_refused", {"error_code": "138009"}, "$.error_code", "integer"),
+        ("request_refused", {"error_code": True}, "$.error_code", "integer"),
+        ("request_refused", {"error_code": -1}, "$.error_code", "greater than"),
+        ("call_refused", {"retry_at": "later"}, "$.retry_at", "RFC 3339"),
+        ("call_refused", {"action_id": ""}, "$.action_id", "at least 1"),
+        ("reading_taken", {"response": "permanent"}, "$.response", "dictionary"),
+        ("disposition_recorded", {"outcome": ""}, "$.outcome", "at least 1"),
+        ("business_registered", {"profile": "test"}, "$.profile", "sandbox"),
+        ("business_registered", {"country": "GBR"}, "$.country", "ISO 3166-1"),
+        ("business_registered", {"country": "44"}, "$.country", "two letters"),
+        ("business_registered", {"display_phone_number": "hotline"}, "$.display_phone_number", "country code"),
+        ("template_registered", {"has_call_permission": "perhaps"}, "$.has_call_permission", "boolean"),
+    ],
+)
+def test_a_fault_of_any_type_names_its_path_and_what_is_allowed(
+    kind: str, changed: dict[str, Any], path: str, says: str
+) -> None:
+    faults = check_action(action(kind) | changed)
+    assert isinstance(faults, list)
+    assert [fault["path"] for fault in faults] == [path]
+    assert says in faults[0]["message"]
+
+
+@pytest.mark.parametrize("at", [1_420_070_399, 4_102_444_800, "9" * 5_000, "-5", 1e9, None, [], "2014-12-31T23:59:59Z"])
+def test_an_instant_outside_our_time_is_a_fault_and_never_an_error(at: object) -> None:
+    faults = check_action(action("call_started") | {"occurred_at": at})
+    assert isinstance(faults, list)
+    assert [fault["path"] for fault in faults] == ["$.occurred_at"]

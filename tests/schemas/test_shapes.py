@@ -16,7 +16,7 @@ from schemas.changes import Change
 from schemas.codec import Unreadable, encode_fact, fact_of
 from schemas.events import FACT_TYPES
 from schemas.policy import DEFAULT_POLICY, Policy
-from schemas.records import GrantRow, Record, RequestRow
+from schemas.records import CallRow, GrantRow, Record, RequestRow
 from schemas.state import decode_state, encode_state
 from schemas.upcasters import lift
 
@@ -26,6 +26,7 @@ READERS: dict[str, type[BaseModel]] = {
     "record": Record,
     "request_row": RequestRow,
     "grant_row": GrantRow,
+    "call_row": CallRow,
     "answer": Answer,
     "standing_line": StandingLine,
     "policy": Policy,

@@ -1,19 +1,25 @@
-"""A seeded past: raw records of many pairs, with repeats and disorder, and their straight fold with the core alone."""
+"""A seeded past: raw records of many pairs, with repeats and disorder, and their straight fold with the core alone.
+
+Every fourth user is `shy`: webhooks name them by their business-scoped id alone, but for some that show both names.
+"""
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
 from schemas.envelope import Headers, raw_record
+from schemas.events import PairFact
 from schemas.ids import Pair, derived_id
-from schemas.policy import DEFAULT_POLICY, NumberEntry
+from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
+from streams.permission.number import Number
 from streams.permission.step import step
 from streams.providers.registry import translate
 
 NUMBERS = ("700100200300400", "700100200300401")
+PRODUCTION = Number()
 T0 = 1_772_442_000
 HOUR, DAY = 3_600, 86_400
 
@@ -38,6 +44,7 @@ RECEIVED_MS = (T0 + 20 * DAY) * 1000
 def raw_past(seed: int, facts: int, users: int = 200) -> list[Raw]:
     """About `facts` raw records: requests, what became of them, replies; a tenth comes twice, all a bit mixed."""
     draw = random.Random(seed)
+    said = Wording(random.Random(seed + 1))
     made: list[Raw] = []
     serial = 0
     while len(made) < facts:
@@ -46,14 +53,17 @@ def raw_past(seed: int, facts: int, users: int = 200) -> list[Raw]:
         at = T0 + draw.randrange(18 * DAY)
         request = f"wamid.TESTREQ{serial:06d}"
         made.append(_sent(number, user, request, at))
-        made += [_status(number, user, request, name, at + 2 + late) for late, name in enumerate(("sent", "delivered"))]
+        made += [
+            said.status(number, user, request, name, at + 2 + late) for late, name in enumerate(("sent", "delivered"))
+        ]
+        answer = f"{request}A"
         match draw.randrange(4):
             case 0:
-                made.append(_reply(number, user, f"{request}A", request, at + HOUR, accept=True, until=at + 7 * DAY))
+                made.append(said.reply(number, user, answer, request, at + HOUR, accept=True, until=at + 7 * DAY))
             case 1:
-                made.append(_reply(number, user, f"{request}A", request, at + HOUR, accept=True, until=None))
+                made.append(said.reply(number, user, answer, request, at + HOUR, accept=True, until=None))
             case 2:
-                made.append(_reply(number, user, f"{request}A", request, at + HOUR, accept=False, until=None))
+                made.append(said.reply(number, user, answer, request, at + HOUR, accept=False, until=None))
             case _:
                 pass
     made += draw.sample(made, len(made) // 10)
@@ -66,15 +76,23 @@ def straight_fold(raws: Iterable[Raw]) -> dict[bytes, PairState]:
     for raw in raws:
         provider = "actions" if raw.topic == "actions.raw" else "meta"
         for fact in translate(provider, raw.value, RECEIVED_MS // 1000).facts:
-            pair = Pair(fact.phone_number_id, fact.user)
-            state = states.get(pair.key) or PairState(phone_number_id=pair.phone_number_id, user=pair.user)
-            states[pair.key] = step(state, fact, DEFAULT_POLICY, NumberEntry()).state
+            if isinstance(fact, PairFact):
+                _deliver(states, fact)
     return states
+
+
+def _deliver(states: dict[bytes, PairState], fact: PairFact) -> None:
+    pair = Pair(fact.phone_number_id, fact.user)
+    state = states.get(pair.key) or PairState(phone_number_id=pair.phone_number_id, user=pair.user)
+    done = step(state, fact, DEFAULT_POLICY, PRODUCTION)
+    states[pair.key] = done.state
+    for handed_on in done.forwards:
+        _deliver(states, handed_on)
 
 
 def evidence(state: PairState) -> PairState:
     """The state without its bookkeeping, which depends on the order of arrival."""
-    return replace(state, version=0, judged_at=0)
+    return state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0)
 
 
 def _sent(number: str, user: str, message_id: str, at: int) -> Raw:
@@ -92,26 +110,47 @@ def _sent(number: str, user: str, message_id: str, at: int) -> Raw:
     return Raw("actions.raw", orjson.dumps(action))
 
 
-def _status(number: str, user: str, message_id: str, name: str, at: int) -> Raw:
-    status = {"id": message_id, "status": name, "timestamp": str(at), "recipient_id": user}
-    return _webhook(number, statuses=[status])
+def scoped_id(user: str) -> str:
+    """The business-scoped id of a user of this past."""
+    return f"GB.1000000000000{user[-7:]}"
 
 
-def _reply(number: str, user: str, message_id: str, request: str, at: int, *, accept: bool, until: int | None) -> Raw:
-    said: dict[str, object] = {"response": "accept" if accept else "reject", "response_source": "user_action"}
-    if accept and until is None:
-        said["is_permanent"] = True
-    elif until is not None:
-        said["expiration_timestamp"] = str(until)
-    message = {
-        "from": user,
-        "id": message_id,
-        "timestamp": str(at),
-        "context": {"from": "442079460123", "id": request},
-        "type": "interactive",
-        "interactive": {"type": "call_permission_reply", "call_permission_reply": said},
-    }
-    return _webhook(number, messages=[message])
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How webhooks name a user."""
+
+    draw: random.Random
+
+    def _names(self, user: str, digits: str, scoped: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+        """The names in an item, and the contacts beside it."""
+        if int(user) % 4:
+            return {digits: user}, []
+        contacts = [{"wa_id": user, "user_id": scoped_id(user)}] if self.draw.random() < 0.2 else []
+        return {scoped: scoped_id(user)}, contacts
+
+    def status(self, number: str, user: str, message_id: str, name: str, at: int) -> Raw:
+        names, contacts = self._names(user, "recipient_id", "recipient_user_id")
+        status = {"id": message_id, "status": name, "timestamp": str(at), **names}
+        return _webhook(number, statuses=[status], contacts=contacts)
+
+    def reply(
+        self, number: str, user: str, message_id: str, request: str, at: int, *, accept: bool, until: int | None
+    ) -> Raw:
+        said: dict[str, object] = {"response": "accept" if accept else "reject", "response_source": "user_action"}
+        if accept and until is None:
+            said["is_permanent"] = True
+        elif until is not None:
+            said["expiration_timestamp"] = str(until)
+        names, contacts = self._names(user, "from", "from_user_id")
+        message = {
+            **names,
+            "id": message_id,
+            "timestamp": str(at),
+            "context": {"from": "442079460123", "id": request},
+            "type": "interactive",
+            "interactive": {"type": "call_permission_reply", "call_permission_reply": said},
+        }
+        return _webhook(number, messages=[message], contacts=contacts)
 
 
 def _webhook(number: str, **parts: Sequence[object]) -> Raw:

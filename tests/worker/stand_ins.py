@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from faust.types import TP
 
 from schemas.envelope import Headers
-from schemas.events import Fact
+from schemas.events import PairFact
 from schemas.ids import Pair
 from streams.worker.deadlines import Deadline, due
 from streams.worker.rows import Row
@@ -41,7 +41,7 @@ def record(
     return Record(topic, partition, offset, 1_772_443_801_000, key, value, headers)
 
 
-def fact_record(fact: Fact, offset: int = 0, partition: int = 0) -> Record:
+def fact_record(fact: PairFact, offset: int = 0, partition: int = 0) -> Record:
     """A fact as it comes back from `permission.events`."""
     row = fact_row(fact)
     return record(row.value, key=row.key, offset=offset, headers=row.headers, partition=partition)

@@ -13,10 +13,11 @@ import pytest
 from faust.types import TP
 
 from schemas.envelope import header
-from schemas.events import Fact
+from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import decode_state
 from streams.permission.step import step
+from streams.providers.registry import translate
 from streams.worker import fold as fold_module
 from streams.worker.agents import Fold, Translate
 from streams.worker.app import faust_app
@@ -31,14 +32,14 @@ from streams.worker.settings import WorkerSettings
 from streams.worker.ticks import tick_row
 from tests.permission.story import DAY, HOUR, NUMBER, T0, USER, replied, sent
 from tests.worker.conftest import Deaths
-from tests.worker.seeded import raw_past
+from tests.worker.seeded import RECEIVED_MS, raw_past
 from tests.worker.stand_ins import Around, DictTable, HandSender, OpenGate, Record, fact_record, record
 
 KEY = f"{NUMBER}/{USER}".encode()
-EVENTS, TICKS = "t.permission.events", "t.permission.ticks"
+EVENTS, TICKS, NUMBERS = "t.permission.events", "t.permission.ticks", "t.business.events"
 STATE, CHANGES, RECORDS = "t.permission.state", "t.permission.changes", "t.permission.records"
 UNTIL = T0 + HOUR + 7 * DAY
-FACTS: list[Fact] = [sent("r1", T0), replied("m1", T0 + HOUR, to="r1", until=UNTIL)]
+FACTS: list[PairFact] = [sent("r1", T0), replied("m1", T0 + HOUR, to="r1", until=UNTIL)]
 
 
 class Bench:
@@ -74,6 +75,10 @@ class Bench:
 
     def ticks(self) -> Any:
         return self.agent(self.fold.work, TICKS)
+
+    def told(self) -> list[str]:
+        """The types of all announcements."""
+        return [orjson.loads(row.value or b"")["type"] for row in self.sender.on(CHANGES)]
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -149,7 +154,7 @@ async def test_a_bad_record_is_parked_before_the_batch_is_acknowledged(bench: Be
     async with bench.facts() as context:
         await worked(context, [fact_record(FACTS[0]), record(b"{", key=KEY, offset=1)])
 
-    assert bench.sender.sends == ["t.deadletters", RECORDS, STATE]
+    assert bench.sender.sends == ["t.deadletters", CHANGES, RECORDS, STATE]
     assert [row.value for row in bench.sender.on("t.deadletters")] == [b"{"]
 
 
@@ -248,7 +253,9 @@ async def test_a_deadline_of_an_unreadable_row_is_dropped_and_the_tick_goes_on(b
         await worked(context, [record(tick_row(0, UNTIL).value, topic=TICKS)])
 
     assert bench.table.stored == {KEY: b"damaged"}
-    assert len(bench.sender.on(CHANGES)) == 1
+    told = [orjson.loads(row.value or b"")["type"] for row in bench.sender.on(CHANGES)]
+    assert told.count("permission_expired") == 0
+    assert set(told) == {"limit_reached", "permission_granted"}
 
 
 async def test_commands_are_parked_and_never_stop_the_worker(bench: Bench) -> None:
@@ -269,8 +276,7 @@ async def test_a_tick_announces_what_ran_out_on_a_quiet_partition(bench: Bench) 
         await worked(context, [record(tick_row(0, UNTIL).value, topic=TICKS)])
         await worked(context, [record(tick_row(0, UNTIL + 10).value, topic=TICKS)])
 
-    types = [orjson.loads(row.value or b"")["type"] for row in bench.sender.on(CHANGES)]
-    assert types == ["permission_granted", "permission_expired"]
+    assert bench.told() == ["limit_reached", "permission_granted", "permission_expired"]
 
 
 async def test_a_tick_announces_nothing_while_a_renewal_may_wait_unread(bench: Bench) -> None:
@@ -292,7 +298,7 @@ async def test_facts_committed_by_an_earlier_owner_are_no_lag(bench: Bench) -> N
     async with bench.ticks() as context:
         await worked(context, [record(tick_row(0, UNTIL).value, topic=TICKS)])
 
-    assert len(bench.sender.on(CHANGES)) == 2
+    assert bench.told()[-1] == "permission_expired"
 
 
 def raws() -> list[Record]:
@@ -306,7 +312,17 @@ async def test_translated_facts_are_acknowledged_before_the_batch(bench: Bench) 
     async with bench.agent(bench.translate.work, "t.webhooks.raw") as context:
         await worked(context, raws())
 
-    assert len(bench.sender.on(EVENTS)) == len(raws())
+    fact_ids = {
+        topic: {
+            fact.fact_id
+            for raw in raws()
+            for fact in translate(header(raw.headers, "provider") or "", raw.value or b"", RECEIVED_MS // 1000).facts
+            if isinstance(fact, PairFact) is (topic == EVENTS)
+        }
+        for topic in (EVENTS, NUMBERS)
+    }
+    assert {header(row.headers, "ce_id") for row in bench.sender.on(EVENTS)} == fact_ids[EVENTS]
+    assert {header(row.headers, "ce_id") for row in bench.sender.on(NUMBERS)} == fact_ids[NUMBERS] != set()
 
 
 async def test_a_refused_fact_keeps_the_raw_offset(bench: Bench, deaths: Deaths) -> None:

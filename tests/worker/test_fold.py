@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from schemas.envelope import header
-from schemas.events import Fact
+from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import decode_state
 from streams.permission.step import step
@@ -17,7 +17,7 @@ from tests.worker.stand_ins import fact_record, record
 
 KEY = f"{NUMBER}/{USER}".encode()
 WEEK = 7 * DAY
-STORY: list[Fact] = [
+STORY: list[PairFact] = [
     sent("r1", T0),
     delivered("r1", T0 + 5),
     replied("m1", T0 + HOUR, to="r1", until=T0 + HOUR + WEEK),
@@ -30,7 +30,7 @@ def nothing(key: bytes) -> bytes | None:
     return None
 
 
-def folded_in(store: dict[bytes, bytes], facts: list[Fact]) -> Folded:
+def folded_in(store: dict[bytes, bytes], facts: list[PairFact]) -> Folded:
     """Fold a batch and store it, as the table would."""
     folded = fold_facts([fact_record(fact, at) for at, fact in enumerate(facts)], store.get, DEFAULT_POLICY, 1)
     keep(store, folded)
@@ -57,11 +57,12 @@ def values(rows: list[Any]) -> list[dict[str, Any]]:
 
 
 def test_a_fact_becomes_a_row_a_record_and_the_change_it_caused() -> None:
-    folded = folded_in({}, [STORY[2]])
+    reply = replied("m1", T0 + HOUR, until=T0 + HOUR + WEEK)
+    folded = folded_in({}, [reply])
 
     assert [change["type"] for change in values(folded.changes)] == ["permission_granted"]
     assert folded.change_types == Counter({"permission_granted": 1})
-    assert [row["fact"]["fact_id"] for row in values(folded.records)] == [STORY[2].fact_id]
+    assert [row["fact"]["fact_id"] for row in values(folded.records)] == [reply.fact_id]
     assert list(folded.rows) == [KEY]
     assert (folded.new, folded.repeated, folded.latest_at) == (1, 0, T0 + HOUR)
     assert header(folded.changes[0].headers, "ce_type") == "callgrant.permission.granted.v1"
@@ -76,7 +77,8 @@ def test_facts_of_one_pair_in_one_batch_leave_one_row_whose_version_counts_each_
     state = decode_state(store[KEY])
     assert state.version == len(STORY)
     assert header(folded.rows[KEY].headers, "version") == str(len(STORY))
-    assert [change["type"] for change in values(folded.changes)] == ["permission_granted", "permission_revoked"]
+    told = [change["type"] for change in values(folded.changes)]
+    assert told == ["limit_reached", "permission_granted", "permission_revoked"]
     ids = [header(row.headers, "ce_id") for row in folded.records]
     assert len(set(ids)) == len(ids) == len(STORY)
 
@@ -148,7 +150,7 @@ def test_a_tombstone_among_the_facts_is_parked() -> None:
 
 def test_a_fact_on_which_the_fold_raises_is_parked_without_quoting_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
-    def raising(state: Any, fact: Fact, *rest: Any) -> Any:
+    def raising(state: Any, fact: PairFact, *rest: Any) -> Any:
         if fact.fact_id == STORY[1].fact_id:
             raise KeyError(fact.user)
         return step(state, fact, *rest)
@@ -184,12 +186,23 @@ def test_a_due_grant_is_announced_once_and_leaves_the_index() -> None:
     folded_in(store, STORY[:3])
     until = T0 + HOUR + WEEK
 
-    folded = fold_deadlines(due_in(store, until), until, store.get, DEFAULT_POLICY)
+    folded = fold_deadlines(due_in(store, until), until, store.get, DEFAULT_POLICY, 1)
     keep(store, folded)
 
     assert [change["type"] for change in values(folded.changes)] == ["permission_expired"]
     assert due_in(store, until + DAY) == []
-    assert decode_state(store[KEY]).version == 4
+    assert decode_state(store[KEY]).judged_at == until
+
+
+def test_a_deadline_is_told_under_ids_of_its_own_though_the_row_keeps_its_version() -> None:
+    store: dict[bytes, bytes] = {}
+    told = folded_in(store, STORY[:3])
+    until = T0 + HOUR + WEEK
+    passed = fold_deadlines(due_in(store, until), until, store.get, DEFAULT_POLICY, 1)
+
+    assert header(passed.rows[KEY].headers, "version") == header(told.rows[KEY].headers, "version") == "3"
+    for rows in ([*told.records, *passed.records], [told.rows[KEY], passed.rows[KEY]]):
+        assert len({header(row.headers, "ce_id") for row in rows}) == len(rows)
 
 
 def test_a_tick_and_a_late_fact_announce_an_expiry_under_one_id() -> None:
@@ -198,7 +211,7 @@ def test_a_tick_and_a_late_fact_announce_an_expiry_under_one_id() -> None:
     by_fact = dict(by_tick)
     later = T0 + HOUR + WEEK + DAY
 
-    ticked = fold_deadlines(due_in(by_tick, later), later, by_tick.get, DEFAULT_POLICY)
+    ticked = fold_deadlines(due_in(by_tick, later), later, by_tick.get, DEFAULT_POLICY, 1)
     outrun = folded_in(by_fact, [sent("r2", later)])
 
     [ticked_id] = [change["change_id"] for change in values(ticked.changes)]
@@ -213,7 +226,7 @@ def test_a_stale_index_row_is_dropped_and_one_that_came_early_is_moved() -> None
     store[index_key(early)] = store[index_key(unknown)] = b""
     del store[index_key(Deadline(until, KEY))]
 
-    folded = fold_deadlines(due_in(store, T0 + 2 * DAY), T0 + 2 * DAY, store.get, DEFAULT_POLICY)
+    folded = fold_deadlines(due_in(store, T0 + 2 * DAY), T0 + 2 * DAY, store.get, DEFAULT_POLICY, 1)
     keep(store, folded)
 
     assert folded.rows == {}

@@ -1,11 +1,10 @@
 """The storm's reader itself: it must be able to find a loss."""
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from schemas.events import Fact
+from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState, encode_state
 from streams.permission.step import step
@@ -14,7 +13,7 @@ from tests.worker.replica import LostEvidence, kept_by_version
 from tests.worker.stand_ins import Record, record
 
 KEY = f"{NUMBER}/{USER}".encode()
-STORY: list[Fact] = [sent("r1", T0), delivered("r1", T0 + 5), replied("m1", T0 + HOUR, to="r1", permanent=True)]
+STORY: list[PairFact] = [sent("r1", T0), delivered("r1", T0 + 5), replied("m1", T0 + HOUR, to="r1", permanent=True)]
 
 
 def states() -> list[PairState]:
@@ -45,14 +44,14 @@ def test_records_are_read_by_their_offsets_however_they_were_fetched() -> None:
 def test_a_higher_version_that_knows_less_is_a_loss(field: str, told: str) -> None:
     last = states()[-1]
     if field == "delivered_at":
-        poorer = dataclasses.replace(last, requests=tuple(each._replace(delivered_at=None) for each in last.requests))
+        poorer = last._replace(requests=tuple(each._replace(delivered_at=None) for each in last.requests))
     else:
         gone: dict[str, Any] = {field: ()}
-        poorer = dataclasses.replace(last, **gone)
+        poorer = last._replace(**gone)
 
     for version in (last.version, last.version + 1):
         with pytest.raises(LostEvidence, match=f"offset 3: .* lost {told}"):
-            kept_by_version(log_of(*states(), dataclasses.replace(poorer, version=version)))
+            kept_by_version(log_of(*states(), poorer._replace(version=version)))
 
 
 def test_a_pair_that_is_taken_back_is_a_loss() -> None:

@@ -139,7 +139,7 @@ def test_live_means_the_loop_turns(served: tuple[Health, str]) -> None:
 def test_every_registered_metric_is_served() -> None:
     measures = Measures()
     measures.batch("fold", 3, 0.0)
-    measures.facts(2, 1)
+    measures.facts(new=2, repeated=1, late=3)
     measures.ignored({"unknown": 1})
     measures.parked({"not_json": 1})
     measures.changes({"permission_granted": 1})
@@ -147,7 +147,8 @@ def test_every_registered_metric_is_served() -> None:
 
     for metric in WORKER:
         assert f"# TYPE {metric.name.removesuffix('_total')}" in page or f"# TYPE {metric.name} " in page
-    assert 'callgrant_worker_facts_total{outcome="new"} 2.0' in page
+    for outcome, count in (("new", 2), ("repeated", 1), ("late", 3)):
+        assert f'callgrant_worker_facts_total{{outcome="{outcome}"}} {count}.0' in page
 
 
 def test_a_broker_away_is_told_once_in_a_while() -> None:

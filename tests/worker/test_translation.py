@@ -2,12 +2,13 @@ from collections import Counter
 
 import orjson
 
-from schemas.codec import decode_fact
+from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import header, raw_record
-from schemas.events import RequestSent
+from schemas.events import BusinessRegistered, PairFact, RequestSent
 from schemas.ids import partition_of
 from streams.worker.translation import translate_batch
-from tests.worker.seeded import raw_past
+from tests.providers.payloads import envelope
+from tests.worker.seeded import NUMBERS, raw_past
 from tests.worker.stand_ins import Record, record
 
 AT_MS = 1_772_443_801_500
@@ -19,17 +20,22 @@ def raw(provider: str, value: bytes | None, offset: int = 0) -> Record:
 
 
 def test_facts_go_to_the_partition_of_their_pair_with_their_own_id() -> None:
-    past = [raw("actions" if each.topic == "actions.raw" else "meta", each.value) for each in raw_past(4, 200)]
+    past = [record(each.value, topic=each.topic, headers=each.headers) for each in raw_past(4, 200)]
     done = translate_batch(past, 8)
 
     assert len(done.facts) > 1
     assert done.parked == []
-    for partition, rows in done.facts.items():
+    for (topic, partition), rows in done.facts.items():
         for row in rows:
             fact = decode_fact(row.value or b"")
-            assert row.key == f"{fact.phone_number_id}/{fact.user}".encode()  # type: ignore[union-attr]
-            assert partition_of(row.key, 8) == partition
-            assert header(row.headers, "ce_id") == fact.fact_id  # type: ignore[union-attr]
+            assert not isinstance(fact, Unreadable)
+            if isinstance(fact, PairFact):
+                assert (topic, row.key) == ("permission.events", f"{fact.phone_number_id}/{fact.user}".encode())
+            else:
+                assert (topic, row.key) == ("business.events", (fact.phone_number_id or "").encode())
+            assert partition_of(row.key or b"", 8) == partition
+            assert header(row.headers, "ce_id") == fact.fact_id
+    assert {topic for topic, _ in done.facts} == {"permission.events", "business.events"}
 
 
 def test_a_body_that_is_no_json_is_parked_and_the_next_is_read() -> None:
@@ -39,7 +45,7 @@ def test_a_body_that_is_no_json_is_parked_and_the_next_is_read() -> None:
     assert done.flags == [True, False]
     assert done.reasons == Counter({"not_json": 1})
     assert header(done.parked[0].headers, "origin_offset") == "5"
-    assert sum(map(len, done.facts.values())) == 1
+    assert sum(len(rows) for (topic, _), rows in done.facts.items() if topic == "permission.events") == 1
 
 
 def test_an_unknown_provider_and_a_tombstone_are_parked() -> None:
@@ -62,8 +68,8 @@ def test_without_a_receipt_header_the_records_own_time_counts() -> None:
         assert isinstance(fact, RequestSent)
         return fact.recorded_at
 
-    assert receipt(with_header.facts[0][0].value) == AT_MS // 1000
-    assert receipt(without.facts[0][0].value) == 1_772_443_801
+    assert receipt(with_header.facts["permission.events", 0][0].value) == AT_MS // 1000
+    assert receipt(without.facts["permission.events", 0][0].value) == 1_772_443_801
 
 
 def test_a_webhook_with_one_bad_message_of_many_is_parked_once_and_is_not_bad() -> None:
@@ -74,5 +80,26 @@ def test_a_webhook_with_one_bad_message_of_many_is_parked_once_and_is_not_bad() 
     done = translate_batch([raw("meta", orjson.dumps(webhook))], 1)
 
     assert done.flags == [False]
-    assert len(done.facts[0]) == 1
+    assert len(done.facts["permission.events", 0]) == 1
     assert len(done.parked) == len(done.reasons) == 1
+
+
+def test_a_fact_about_a_number_is_keyed_by_what_names_it() -> None:
+    action = {
+        "type": "business_registered",
+        "phone_number_id": NUMBERS[0],
+        "occurred_at": AT_MS // 1000,
+        "display_phone_number": "442079460123",
+        "profile": "sandbox",
+    }
+    restriction = {"restriction_type": "RESTRICTED_BUSINESS_INITIATED_CALLING", "expiration": AT_MS // 1000 + 86_400}
+    update = {"phone_number": "+44 20 7946 0123", "event": "ACCOUNT_RESTRICTION", "restriction_info": [restriction]}
+    webhook = orjson.dumps(envelope(update, field="account_update"))
+    done = translate_batch([raw("actions", orjson.dumps(action)), raw("meta", webhook, 1)], 8)
+
+    assert done.parked == []
+    found = {row.key: decode_fact(row.value or b"") for rows in done.facts.values() for row in rows}
+    assert {topic for topic, _ in done.facts} == {"business.events"}
+    assert set(found) == {NUMBERS[0].encode(), b"442079460123"}
+    assert isinstance(found[NUMBERS[0].encode()], BusinessRegistered)
+    assert set(done.facts) == {("business.events", partition_of(key, 8)) for key in found if key is not None}

@@ -1,0 +1,162 @@
+"""Announcements: what a changed standing is called, and what else on the way is worth telling (design 13, changes;
+domain 1.3).
+
+Owns the types, causes and ids of changes. Refuses to decide what holds: it compares two judged timelines of one
+instant.
+"""
+
+from typing import Any
+
+from schemas.changes import change_id
+from schemas.events import CallConnected, PairFact, ReadingTaken, RequestSent
+from schemas.policy import Policy
+from schemas.state import PairState
+from streams.permission.answer import usage_of
+from streams.permission.grants import Grant
+from streams.permission.number import Number
+from streams.permission.standing import Timeline, permission_of, standing_of
+from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
+
+Change = dict[str, Any]
+_FILLING = (RequestSent, CallConnected)
+"""What can fill a window."""
+_LOST = {"declined": "permission_declined", "expired": "permission_expired"}
+
+
+def ran_out(line: Timeline, since: int) -> Grant | None:
+    """The grant that held at `since` and ran out on the way to the instant of `line` (domain G12)."""
+    last = line.ended[-1] if line.ended and line.hold.grant is None else None
+    if last is None or last.end_cause != "expired" or last.ended_at is None or last.ended_at <= since:
+        return None
+    return last
+
+
+def told_of_expiry(state: PairState, grant: Grant, before: Timeline, after: Timeline) -> Change:
+    """The announcement of a passed deadline. `state`: as it stood when the deadline was found, before any newer
+    fact.
+    """
+    deadline = grant.expires_at if grant.expires_at is not None else grant.granted_at
+    data = {"grant_id": grant.grant_id}
+    return _named(_change(state, "permission_expired", "expired", deadline, before, after, None, data))
+
+
+def announced(
+    new: PairState, fact: PairFact, before: Timeline, after: Timeline, policy: Policy, number: Number
+) -> list[Change]:
+    """What the fact changed: the standing, as at most one announcement; then nudges, rows at risk, oddities, full
+    windows.
+    """
+    said: list[tuple[str, str, dict[str, Any]]] = []
+    kind, cause, grant = _difference(before, after)
+    if kind:
+        said.append((kind, cause, {"grant_id": grant.grant_id} if grant is not None else {}))
+    known = {(notice.kind, notice.id) for notice in before.notices}
+    for notice in after.notices:
+        if (notice.kind, notice.id) in known:
+            continue
+        if notice.kind in ("user_nudged", "streak_at_risk"):
+            said.append((notice.kind, "unanswered_calls", {"call_id": notice.id, "streak": notice.streak}))
+        else:
+            said.append(("anomaly_raised", notice.kind, {"kind": notice.kind, "decision_id": notice.id}))
+    if isinstance(fact, _FILLING):
+        said += _filled(before, after, policy, number)
+    return [
+        _named(_change(new, kind, cause, fact.occurred_at, before, after, fact.fact_id, data))
+        for kind, cause, data in said
+    ]
+
+
+def drifted(
+    new: PairState,
+    fact: ReadingTaken,
+    local: Timeline,
+    before: Timeline,
+    after: Timeline,
+    policy: Policy,
+    number: Number,
+) -> list[Change]:
+    """Where a reading disagrees with our own standing at its instant, told field by field (domain 6.3)."""
+    used = usage_of(local, policy, number)
+    ours = permission_of(local.hold)
+    pairs: list[tuple[str, Any, Any]] = [("status", ours["status"], fact.status)]
+    if fact.status == ours["status"] == "temporary" and fact.expires_at is not None:
+        pairs.append(("expires_at", ours["expiration_time"], fact.expires_at))
+    for name, reading, times, span, maximum in (
+        ("requests_24h", fact.requests_24h, used.requests, DAY_S, used.requests_24h),
+        ("requests_7d", fact.requests_7d, used.requests, WEEK_S, used.requests_7d),
+        ("connected_calls_24h", fact.connected_calls_24h, used.calls, DAY_S, used.connected_calls_24h),
+    ):
+        if reading is not None:
+            pairs.append((f"{name}.usage", usage(times, local.at, span), reading.usage))
+            pairs.append((f"{name}.maximum", maximum, reading.maximum))
+    fields = [{"field": name, "local": mine, "remote": theirs} for name, mine, theirs in pairs if mine != theirs]
+    if not fields:
+        return []
+    data = {"fields": fields}
+    return [_named(_change(new, "drift_detected", "reading", fact.occurred_at, before, after, fact.fact_id, data))]
+
+
+def merged(row: PairState, fact: PairFact, before: Timeline, after: Timeline) -> Change:
+    """The last announcement of a pair that became a forwarding address."""
+    data = {"canonical_user": row.forwards_to}
+    return _named(_change(row, "pair_merged", "users_linked", fact.occurred_at, before, after, fact.fact_id, data))
+
+
+def _difference(before: Timeline, after: Timeline) -> tuple[str, str, Grant | None]:
+    """Type and cause of the announcement and the grant it is about; an empty type when there is nothing to announce."""
+    old, new = before.hold.grant, after.hold.grant
+    if new is not None:
+        if old is None or old.grant_id != new.grant_id or old.kind != new.kind:
+            return "permission_granted", new.via, new
+        cause = "reading" if new.confirmed and not old.confirmed else "automatic"
+        return ("", "", new) if old.expires_at == new.expires_at else ("permission_extended", cause, new)
+    reason, last = after.hold.reason, after.ended[-1] if after.ended else None
+    if old is not None:
+        return _LOST.get(reason, "permission_revoked"), (last.end_cause if last else None) or reason, last
+    if reason != before.hold.reason:
+        return _LOST.get(reason, "permission_revoked"), reason, None
+    # A second decline, of another request, is news although the reason stays.
+    declined_again = reason == "declined" and after.hold.decided_by != before.hold.decided_by
+    return ("permission_declined", reason, None) if declined_again else ("", "", None)
+
+
+def _filled(before: Timeline, after: Timeline, policy: Policy, number: Number) -> list[tuple[str, str, dict[str, Any]]]:
+    """The windows that the fact filled."""
+    at, old, new = after.at, usage_of(before, policy, number), usage_of(after, policy, number)
+    found = []
+    for name, was, now, span, maximum in (
+        ("request_limit_24h", old.requests, new.requests, DAY_S, new.requests_24h),
+        ("request_limit_7d", old.requests, new.requests, WEEK_S, new.requests_7d),
+        ("connected_call_limit_24h", old.calls, new.calls, DAY_S, new.connected_calls_24h),
+    ):
+        if usage(was, at, span) < maximum <= usage(now, at, span):
+            found.append(("limit_reached", name, {"limit": name, "retry_at": release_at(now, at, span, maximum)}))
+    return found
+
+
+def _named(change: Change) -> Change:
+    return {"change_id": change_id(change), **change}
+
+
+def _change(
+    new: PairState,
+    kind: str,
+    cause: str,
+    at: int,
+    before: Timeline,
+    after: Timeline,
+    fact_id: str | None,
+    data: dict[str, Any],
+) -> Change:
+    return {
+        "type": kind,
+        "phone_number_id": new.phone_number_id,
+        "user": new.user,
+        "occurred_at": at,
+        "cause": cause,
+        "before": {"permission": permission_of(before.hold), **standing_of(before)},
+        "after": {"permission": permission_of(after.hold), **standing_of(after)},
+        "fact_id": fact_id,
+        "version": new.version,
+        "data": data,
+    }

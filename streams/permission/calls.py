@@ -1,0 +1,64 @@
+"""What became of a call, and which calls count in the connected-call window (domain 1.6, 2.1, 3.6).
+
+Owns outcomes. Completed does not mean connected: a call was connected when it has a start, a duration or a pick-up
+report, whatever its end was called (A12; design 15, calls).
+"""
+
+from collections.abc import Sequence
+
+from schemas.state import Call
+
+PULSE_S = 6
+
+
+def connected_at(call: Call) -> int | None:
+    """When it was picked up: its start time, else the report of the pick-up, else its end less its duration; None:
+    never.
+    """
+    if call.started_at is not None:
+        return call.started_at
+    if call.accepted_at is not None:
+        return call.accepted_at
+    if call.duration_s and (end := call.ended_at if call.ended_at is not None else call.terminated_at) is not None:
+        return end - call.duration_s
+    return None
+
+
+def is_over(call: Call) -> bool:
+    """Whether the provider has said its last word."""
+    return call.terminated_at is not None
+
+
+def outcome_of(call: Call) -> str:
+    """The class of the call."""
+    if call.status == "failed":
+        return "technical_failure"
+    if connected_at(call) is not None:
+        return "connected"
+    if call.rejected_at is not None:
+        return "rejected"
+    if not is_over(call):
+        return "open"
+    return "cancelled" if call.status == "cancelled" else "unanswered"
+
+
+def begun_at(call: Call) -> int:
+    """The earliest sign of the call: what files it under a day, and what opens the service window when the user
+    called.
+    """
+    signs = (call.offered_at, call.ringing_at, call.accepted_at, call.started_at, call.rejected_at, call.terminated_at)
+    return min((sign for sign in (*signs, call.disposed_at) if sign is not None), default=call.recorded_at)
+
+
+def connected_starts(calls: Sequence[Call], direction: str | None = None) -> list[int]:
+    """When calls were picked up, sorted; of one direction, or of both."""
+    return sorted(
+        start
+        for call in calls
+        if (direction is None or call.direction == direction) and (start := connected_at(call)) is not None
+    )
+
+
+def pulses_of(duration_s: int | None) -> int:
+    """Billed pulses of six seconds, begun ones counted whole; 0 without a duration (domain 2.6)."""
+    return -(-duration_s // PULSE_S) if duration_s else 0

@@ -1,0 +1,51 @@
+"""Unanswered calls in a row: at the second the user is nudged, at the fourth the permission is revoked (domain 1.6).
+
+Owns what counts and what resets. Sandbox numbers have other limits; all of them stand in the policy
+(`unanswered_nudge`, `unanswered_revoke`). A rejected call counts at its own time, and its terminate is the same call.
+A technical failure is nobody's refusal. What the fourth call does to the grant is the grant's rule.
+"""
+
+from typing import Literal, NamedTuple
+
+from schemas.policy import Policy
+from schemas.state import Call
+
+BUSINESS, USER = "business_initiated", "user_initiated"
+_DIRECTIONS = {BUSINESS: "BUSINESS_INITIATED", USER: "USER_INITIATED"}
+
+
+class Beat(NamedTuple):
+    """One call as the streak sees it."""
+
+    at: int
+    effect: Literal["counts", "resets"]
+    call_id: str
+
+
+def beat_of(call: Call, connected_at: int | None, outcome: str, policy: Policy) -> Beat | None:
+    """What the call does to the streak, and when; None: nothing.
+
+    Only calls of the business count: a user's unanswered call does not (domain 1.3). A connected call of a direction
+    that the policy names resets, from the moment it was picked up, whatever its end was called.
+    """
+    switches = policy.defaults
+    if connected_at is not None:
+        named = _DIRECTIONS.get(call.direction or BUSINESS)
+        return Beat(connected_at, "resets", call.call_id) if named in switches.streak_reset_directions else None
+    if call.direction == USER:
+        return None
+    if outcome == "rejected" and call.rejected_at is not None:
+        return Beat(call.rejected_at, "counts", call.call_id)
+    counts = (
+        outcome == "unanswered"
+        or (outcome == "cancelled" and switches.count_business_cancelled_in_streak)
+        or (outcome == "technical_failure" and switches.count_failed_calls_in_streak)
+    )
+    if not counts or call.terminated_at is None:
+        return None
+    return Beat(call.terminated_at, "counts", call.call_id)
+
+
+def revokes(streak: int, limit: int) -> bool:
+    """Whether an unanswered call that makes the row this long revokes what is held (domain G16)."""
+    return streak >= limit

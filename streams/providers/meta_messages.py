@@ -1,0 +1,218 @@
+"""What a message or a status on Meta's field `messages` means (domain 3.5, 3.7, 3.11).
+
+Owns permission replies, messages of the user, system messages about a changed number, and what became of messages of
+the business. A reply opens the service window by itself, so it makes no second fact beside it.
+"""
+
+import re
+from typing import Any, Final
+
+from schemas.codec import canonical
+from schemas.events import (
+    MessageStatus,
+    MessageStatusName,
+    PermissionReplied,
+    ReplySource,
+    Role,
+    UserMessaged,
+    UserNumberChanged,
+)
+from schemas.ids import derived_id
+from streams.providers import meta_calls
+from streams.providers.fields import (
+    RESPONSES,
+    digest,
+    error_code,
+    identifier,
+    instant,
+    instant_or_zero,
+    mapping,
+    user_name,
+    word,
+)
+from streams.providers.meta_parties import CONTACT, FROM, RECIPIENT, Change, Names, names_of
+from streams.providers.translation import Refused
+
+_STATUSES: Final[dict[str, MessageStatusName]] = {
+    "SENT": "sent",
+    "DELIVERED": "delivered",
+    "READ": "read",
+    "PLAYED": "read",
+    "FAILED": "failed",
+}
+_SOURCES: Final[dict[str, ReplySource]] = {"USER_ACTION": "user_action", "AUTOMATIC": "automatic"}
+_USER_MESSAGES: Final = frozenset(
+    {"text", "image", "audio", "voice", "video", "document", "sticker", "location", "contacts", "button", "order"}
+    | {"reaction", "interactive", "unsupported", "unknown"}  # the last two: Meta cannot show what the user sent
+)
+_NUMBER_CHANGED: Final = frozenset({"USER_CHANGED_NUMBER", "CUSTOMER_CHANGED_NUMBER"})
+_ID_CHANGED: Final = "USER_CHANGED_USER_ID"
+_IDENTITY_CHANGED: Final = frozenset({"CUSTOMER_IDENTITY_CHANGED", "USER_IDENTITY_CHANGED"})
+_FROM_TO: Final = re.compile(r"\bfrom (\S+) to (\S+?)\.?$")
+
+
+def read_message(change: Change, message: dict[str, Any], path: str) -> None:
+    """One element of `messages`."""
+    interactive = message.get("interactive")
+    if interactive is not None:
+        interactive = mapping(interactive, f"{path}.interactive")
+        if "call_permission_reply" in interactive or interactive.get("type") == "call_permission_reply":
+            _reply(change, message, interactive.get("call_permission_reply"), path)
+            return
+    kind = message.get("type")
+    kind = kind.lower() if isinstance(kind, str) else _kind_by_content(message)
+    if kind == "system":
+        _system(change, message, path)
+    elif kind == "request_welcome":
+        change.notes.ignore("message_request_welcome")
+    elif kind not in _USER_MESSAGES:
+        change.notes.ignore("message_unknown")
+    elif message.get("group_id") is not None:
+        change.notes.ignore("message_group")
+    else:
+        _messaged(change, message, path)
+
+
+def _kind_by_content(message: dict[str, Any]) -> str | None:
+    """The type of a message that does not say it: Meta's samples name only what it holds."""
+    return next((key for key in message if key in _USER_MESSAGES or key == "system"), None)
+
+
+def _reply(change: Change, message: dict[str, Any], said: Any, path: str) -> None:
+    place = f"{path}.interactive.call_permission_reply"
+    said = mapping(said, place)
+    yes_or_no = said.get("response")
+    response = RESPONSES.get(yes_or_no.lower()) if isinstance(yes_or_no, str) else None
+    if response is None:
+        change.notes.ignore("response_unknown")
+        return
+    about = change.about(message, path, FROM)
+    message_id = identifier(message.get("id"), f"{path}.id")
+    context = message.get("context")
+    context = mapping(context, f"{path}.context") if context is not None else {}
+    permanent = _permanent(change, said.get("is_permanent")) and response == "accept"
+    expires_at = None
+    if response == "accept" and not permanent:  # permanent with an expiry: permanent (design 15)
+        expiry = said.get("expiration_timestamp")
+        if expiry is None:
+            expiry = said.get("expiration_time")
+        expires_at = instant_or_zero(expiry, f"{place}.expiration_timestamp")
+    source = said.get("response_source")
+    if source is not None and word(source) not in _SOURCES:
+        change.notes.ignore("source_unknown")
+    fields: dict[str, Any] = {
+        "response": response,
+        "is_permanent": permanent,
+        "expires_at": expires_at,
+        "source": _SOURCES.get(word(source)),
+        "context_id": identifier(context.get("id"), f"{path}.context.id"),
+    }
+    natural = (message_id,) if message_id else (about["user"], _said_at(message, path), canonical(fields).decode())
+    fact_id = derived_id("permission_replied", about["phone_number_id"], *natural)
+    change.notes.facts.append(PermissionReplied(fact_id=fact_id, message_id=message_id, **about, **fields))
+
+
+def _permanent(change: Change, said: Any) -> bool:
+    if isinstance(said, bool) or said is None:
+        return bool(said)
+    if word(said) not in {"TRUE", "FALSE"}:
+        change.notes.ignore("permanence_unknown")
+    return word(said) == "TRUE"
+
+
+def _said_at(message: dict[str, Any], path: str) -> str:
+    """The instant that was sent, if any: the receipt time of a repeated webhook differs and may stand in no id."""
+    return str(instant(message.get("timestamp"), f"{path}.timestamp"))
+
+
+def _messaged(change: Change, message: dict[str, Any], path: str) -> None:
+    about = change.about(message, path, FROM)
+    message_id = identifier(message.get("id"), f"{path}.id")
+    natural = (message_id,) if message_id else (about["user"], digest(message))
+    fact_id = derived_id("user_messaged", about["phone_number_id"], *natural)
+    change.notes.facts.append(UserMessaged(fact_id=fact_id, message_id=message_id or fact_id, **about))
+
+
+def _system(change: Change, message: dict[str, Any], path: str) -> None:
+    place = f"{path}.system"
+    system = mapping(message.get("system"), place)
+    kind = word(system.get("type"))
+    if kind not in _NUMBER_CHANGED and kind != _ID_CHANGED:
+        change.notes.ignore("system_identity" if kind in _IDENTITY_CHANGED else "system_unknown")
+        return
+    if change.number is None:
+        raise Refused("unknown_number", path, "no phone_number_id, and no display number that is registered")
+    old, new = _old_and_new(message, system, path)
+    if kind == _ID_CHANGED and (old.wa_id is None or new.wa_id is None):
+        old, new = old._replace(wa_id=None), new._replace(wa_id=None)  # digits on one side only: whose, it does not say
+    if old.user is None or new.user is None:
+        raise Refused("unknown_user", path, "a change of number names the old and the new user")
+    if old.user == new.user:
+        change.notes.ignore("system_same_user")
+        return
+    at = change.at(message, path)
+    message_id = identifier(message.get("id"), f"{path}.id") or derived_id("system_message", digest(message))
+    roles: tuple[tuple[Role, Names, str], ...] = (("old", old, new.user), ("new", new, old.user))
+    for role, names, other in roles:
+        about = change.fields(change.number, names, at)
+        fact_id = derived_id("user_number_changed", change.number, message_id, role)
+        fact = UserNumberChanged(fact_id=fact_id, message_id=message_id, role=role, other=other, **about)
+        change.notes.facts.append(fact)
+
+
+def _old_and_new(message: dict[str, Any], system: dict[str, Any], path: str) -> tuple[Names, Names]:
+    """The two users. A scoped id beside the old digits may already be the new one: it counts where it differs."""
+    place = f"{path}.system"
+    faults: list[Refused] = []
+    new = names_of(system, place, CONTACT, faults)
+    new = new.filled(Names(wa_id=names_of(system, place, ("new_wa_id",), faults).wa_id))
+    sender = names_of(message, path, FROM, faults)
+    before = names_of(system, place, ("customer", "previous_user_id"), faults)
+    scoped = before.scoped
+    if scoped is None and sender.scoped != new.scoped and (new.scoped is not None or sender.wa_id is None):
+        scoped = sender.scoped
+    scoped = scoped or _scoped_in_text(system.get("body"), new)
+    old = Names(sender.wa_id or before.wa_id, scoped)
+    if faults and (old.user is None or new.user is None):
+        raise faults[0]
+    return old, new
+
+
+def _scoped_in_text(body: Any, new: Names) -> str | None:
+    """The old scoped id, where only the text for people has it; believed when the text names the known new one."""
+    found = _FROM_TO.search(body) if isinstance(body, str) else None
+    if found is None or found[2] != new.scoped:
+        return None
+    try:
+        old = user_name(found[1], "")
+    except Refused:
+        return None
+    return old if old is not None and not old.isdigit() else None
+
+
+def read_status(change: Change, status: dict[str, Any], path: str) -> None:
+    """One element of `statuses`."""
+    if status.get("type") == "call":
+        meta_calls.read_status(change, status, path)
+        return
+    said = word(status.get("status"))
+    name = _STATUSES.get(said)
+    if name is None:
+        change.notes.ignore("status_enqueued" if said == "ENQUEUED" else "status_unknown")
+        return
+    if status.get("recipient_type") == "group":
+        change.notes.ignore("status_group")
+        return
+    about = change.about(status, path, RECIPIENT)
+    message_id = identifier(status.get("id"), f"{path}.id")
+    if message_id is None:
+        raise Refused("missing_id", f"{path}.id", "a status names the message it is about")
+    change.notes.facts.append(
+        MessageStatus(
+            fact_id=derived_id("message_status", about["phone_number_id"], message_id, name),
+            message_id=message_id,
+            status=name,
+            error_code=error_code(status.get("errors")) if name == "failed" else None,
+            **about,
+        )
+    )

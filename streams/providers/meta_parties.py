@@ -1,0 +1,164 @@
+"""Who an item of Meta's webhooks is about: the business number and the user, by all the names shown (domain 3.11).
+
+Owns which contact belongs to which item, the canonical name (design 7), and what a payload shows beside its items:
+the two names of a user, the two forms of a number. An unreadable name costs nothing while another one can be read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from schemas.ids import is_wa_id
+from streams.providers.fields import display_digits, instant, number_id, user_name
+from streams.providers.translation import Notes, Refused
+
+Keys = tuple[str, ...]
+FROM: Final[Keys] = ("from", "from_user_id", "from_parent_user_id")
+TO: Final[Keys] = ("to", "to_user_id", "to_parent_user_id")
+RECIPIENT: Final[Keys] = ("recipient_id", "recipient_user_id", "recipient_parent_user_id")
+CONTACT: Final[Keys] = ("wa_id", "user_id", "parent_user_id")
+
+
+class Names(NamedTuple):
+    """What one user is called: digits, business-scoped id, parent's scoped id."""
+
+    wa_id: str | None = None
+    scoped: str | None = None
+    parent: str | None = None
+
+    @property
+    def user(self) -> str | None:
+        """The canonical name, else the best one there is."""
+        return self.wa_id or self.scoped or self.parent
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """All names but the one in use."""
+        user = self.user
+        return tuple(sorted(name for name in self if name is not None and name != user))
+
+    def filled(self, other: "Names") -> "Names":
+        """These names, and the other's where one is missing."""
+        return Names(self.wa_id or other.wa_id, self.scoped or other.scoped, self.parent or other.parent)
+
+    def contradicts(self, other: "Names") -> bool:
+        """Whether both have a name of one sort and it differs."""
+        return any(mine is not None and its is not None and mine != its for mine, its in zip(self, other, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What all items of one change share. `display`: the digits of the number's display form."""
+
+    notes: Notes
+    numbers: Mapping[str, str]
+    number: str | None
+    display: str | None
+    contacts: tuple[Names, ...]
+    by_name: Mapping[str, Names]
+
+    def about(self, item: Mapping[str, Any], path: str, keys: Keys, display: str | None = None) -> dict[str, Any]:
+        """The fields that every fact of a pair has. `display`: the business side as a call names it."""
+        number = self.number or (self.numbers.get(display) if display is not None else None)
+        if number is None:
+            raise Refused("unknown_number", path, "no phone_number_id, and no display number that is registered")
+        names = self._user(item, path, keys)
+        return self.fields(number, names, self.at(item, path))
+
+    def at(self, item: Mapping[str, Any], path: str) -> int:
+        """When the item happened; receipt time when it does not say."""
+        at = instant(item.get("timestamp"), f"{path}.timestamp")
+        return self.notes.received_at if at is None else at
+
+    def fields(self, number: str, names: Names, at: int) -> dict[str, Any]:
+        """The same fields from what is already read; keeps what the payload shows beside the item."""
+        if names.wa_id is not None:
+            for other in (names.scoped, names.parent):
+                if other is not None:
+                    self.notes.link(number, other, names.wa_id, at)
+        if self.display is not None:
+            self.notes.see(number, self.display, at)
+        return {
+            "phone_number_id": number,
+            "user": names.user,
+            "aliases": names.aliases,
+            "occurred_at": at,
+            "recorded_at": self.notes.received_at,
+            "provider": self.notes.provider,
+        }
+
+    def _user(self, item: Mapping[str, Any], path: str, keys: Keys) -> Names:
+        faults: list[Refused] = []
+        names = names_of(item, path, keys, faults)
+        if len(self.contacts) == 1:
+            contact = self.contacts[0]
+            if not names.contradicts(contact):
+                names = names.filled(contact)
+        elif self.contacts:
+            known = (self.by_name.get(name) for name in names if name is not None)
+            names = names.filled(next((contact for contact in known if contact is not None), Names()))
+        if names.user is None:
+            raise faults[0] if faults else Refused("unknown_user", path, "the payload names no user")
+        for _ in faults:
+            self.notes.ignore("user_name_unreadable")
+        return names
+
+
+def names_of(item: Mapping[str, Any], path: str, keys: Keys, faults: list[Refused]) -> Names:
+    """The readable names of a user, each by its own form: a scoped id may stand where digits are expected."""
+    wa_id = scoped = parent = None
+    for key in keys:
+        value = item.get(key)
+        if value is None:
+            continue
+        try:
+            name = user_name(value, f"{path}.{key}")
+        except Refused as refused:
+            faults.append(refused)
+            continue
+        if name is None:
+            continue
+        if is_wa_id(name):
+            wa_id = wa_id or name
+        elif name[3:7] == "ENT.":
+            parent = parent or name
+        else:
+            scoped = scoped or name
+    return Names(wa_id, scoped, parent)
+
+
+def change_of(
+    notes: Notes, numbers: Mapping[str, str], value: Mapping[str, Any], path: str, entry_number: str | None
+) -> Change:
+    """What the items of a change share. `entry_number`: the number where a dialect names it by the entry."""
+    metadata = value.get("metadata")
+    if metadata is None:
+        metadata = {}
+    elif not isinstance(metadata, dict):
+        raise Refused("unreadable", f"{path}.metadata", "an object is expected here")
+    number = number_id(metadata.get("phone_number_id"), f"{path}.metadata.phone_number_id") or entry_number
+    shown = metadata.get("display_phone_number")
+    display = display_digits(shown)
+    if display is None and shown is not None:
+        notes.ignore("display_number_unreadable")
+    if number is None and display is not None:
+        number = numbers.get(display)
+    contacts = _contacts(notes, value.get("contacts"), path)
+    by_name = {name: contact for contact in contacts for name in contact if name is not None}
+    return Change(notes, numbers, number, display, contacts, by_name)
+
+
+def _contacts(notes: Notes, value: Any, path: str) -> tuple[Names, ...]:
+    """The contacts of a change. They add names to items, so what of them cannot be read costs no item."""
+    if value is None:
+        return ()
+    faults: list[Refused] = []
+    found = []
+    for contact in value if isinstance(value, list) else [None]:
+        names = names_of(contact, path, CONTACT, faults) if isinstance(contact, dict) else Names()
+        if names.user is None or faults:
+            notes.ignore("contacts_unreadable")
+            faults.clear()
+        if names.user is not None:
+            found.append(names)
+    return tuple(found)
