@@ -17,7 +17,7 @@ from tests.ports import free_pair, free_port
 COMMANDS = [
     ["up"], ["demo"], ["gateway"], ["worker"], ["api"], ["projection"], ["migrate"], ["simulate"], ["funnel"],
     ["revocations"], ["config"], ["doctor"], ["topics", "create"], ["topics", "check"], ["topics", "list"],
-    ["schemas", "list"], ["schemas", "print"], ["schemas", "write"],
+    ["schemas", "list"], ["schemas", "print"], ["schemas", "write"], ["replay"], ["translate"], ["explain"],
 ]  # fmt: skip
 
 

@@ -1,0 +1,31 @@
+"""What a line of a history means: the line's form, then the translation of its provider.
+
+Owns the second, exact reading of a line whose body could not be cut out of it. Never raises.
+"""
+
+from collections.abc import Mapping
+
+from schemas.codec import Unreadable
+from streams.providers.registry import translate
+from streams.providers.translation import Translation
+from streams.replay.lines import Arrival, arrival_of, exact_arrival_of
+from streams.replay.sources import MAX_LINE_BYTES, Line
+
+
+def meaning(line: Line, numbers: Mapping[str, str]) -> Translation | Unreadable:
+    """The facts of a line; `Unreadable` when it is no history line. `numbers`: phone_number_id by display digits."""
+    if not line.whole:
+        return Unreadable(reason="line_too_long", path="$", detail=f"a line has at most {MAX_LINE_BYTES} bytes")
+    arrival = arrival_of(line.raw)
+    if isinstance(arrival, Unreadable):
+        return arrival
+    done = _translated(arrival, numbers)
+    if arrival.cut and any(fault.path == "$" for fault in done.parked):
+        # What was cut out is perhaps no JSON because the line has more keys, or because it is broken.
+        exact = exact_arrival_of(line.raw)
+        return exact if isinstance(exact, Unreadable) else _translated(exact, numbers)
+    return done
+
+
+def _translated(arrival: Arrival, numbers: Mapping[str, str]) -> Translation:
+    return translate(arrival.provider, arrival.body, arrival.received_at, numbers)
