@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import structlog
 from fastapi import FastAPI, Request
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -33,6 +34,21 @@ from streams.permission.answer import answer, answerable_from
 from streams.permission.number import number_in
 
 _log: Any = structlog.get_logger("api")
+
+
+class ShortNumber(Convertor[int]):
+    """A part of Graph's version. Starlette's own `int` takes digits without end, which Python refuses to read."""
+
+    regex = "[0-9]{1,4}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("short", ShortNumber())
 
 
 class Api(FastAPI):
@@ -86,7 +102,7 @@ def _add_question(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSou
 
     for path, written in (
         ("/{phone_number_id}/call_permissions", paper.QUESTION),
-        ("/v{major:int}.{minor:int}/{phone_number_id}/call_permissions", paper.QUESTION_VERSIONED),
+        ("/v{major:short}.{minor:short}/{phone_number_id}/call_permissions", paper.QUESTION_VERSIONED),
     ):
         app.add_api_route(
             path,

@@ -1,13 +1,20 @@
-"""A deadline for the head of a request, which uvicorn lacks: who sends headers slowly is closed.
+"""A deadline and a size for the head of a request, which uvicorn lacks: who sends headers slowly, or without end, is
+closed.
 
-Owns that deadline and nothing else. Refuses to answer: whoever needs this long for a head is not waiting for one. The
+Owns these two and nothing else. Refuses to answer: whoever needs this long for a head is not waiting for one. The
 time between two requests of a connection is uvicorn's keep-alive; the body has its own deadline (`body`).
 """
 
 from asyncio import TimerHandle, Transport
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Meta's heads have some hundred bytes; a proxy may add cookies and traces."""
+HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 class HeadWithin(HttpToolsProtocol):
@@ -16,6 +23,7 @@ class HeadWithin(HttpToolsProtocol):
 
     within_s: ClassVar[float] = 5.0
     _in_head = True
+    _head_bytes = 0
     _head_timer: TimerHandle | None = None
 
     @classmethod
@@ -28,8 +36,14 @@ class HeadWithin(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # Only a head that did not come in one piece pays for a timer.
-        if self._in_head and self._head_timer is None and not self.transport.is_closing():
+        # Only a head that did not come in one piece pays for a timer and is counted.
+        if not self._in_head or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self.transport.write(HEAD_TOO_LARGE)
+            self.transport.close()
+        elif self._head_timer is None:
             self._head_timer = self.loop.call_later(self.within_s, self.transport.close)
 
     def on_message_begin(self) -> None:
@@ -37,7 +51,7 @@ class HeadWithin(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._head_bytes = False, 0
         self._cancel()
         super().on_headers_complete()
 

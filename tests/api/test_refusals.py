@@ -186,3 +186,9 @@ async def test_a_defect_of_ours_is_told_without_what_it_met(capsys: pytest.Captu
     said = capsys.readouterr().out
     assert "RuntimeError" in said
     assert USER not in said
+
+
+async def test_a_version_of_thousands_of_digits_is_no_path_and_no_defect() -> None:
+    async with asking(app_of()) as client:
+        answer = await client.get(f"/v{LONG}.0{path()}", params=who())
+    assert answer.status_code == httpx.codes.NOT_FOUND

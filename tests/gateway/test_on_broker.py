@@ -155,6 +155,11 @@ async def test_who_sends_slowly_is_closed(gateway: Running) -> None:
     assert slow_second.startswith(b"HTTP/1.1 200")
 
 
+async def test_a_head_without_end_is_refused_before_it_fills_the_memory(gateway: Running) -> None:
+    endless = b"POST /webhooks/meta HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 200_000
+    assert (await asyncio.to_thread(speak, gateway, endless)).startswith(b"HTTP/1.1 431")
+
+
 async def test_a_refused_batch_does_not_poison_the_ones_after_it(broker: str, topic_prefix: str) -> None:
     topics = [
         NewTopic(f"{topic_prefix}webhooks.raw", 1, 1, topic_configs={"max.message.bytes": "200000"}),
