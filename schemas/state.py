@@ -80,9 +80,12 @@ class Request(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A request or call that the provider did not take. `door`: request or call."""
+    """A request or call that the provider did not take.
 
-    action_id: str
+    `id`: the door and the action's id, as `request:<id>` or `call:<id>`: a caller may use one id at both doors.
+    """
+
+    id: str
     at: int
     recorded_at: int
     door: Literal["request", "call"]
@@ -90,6 +93,11 @@ class Refusal(NamedTuple):
     retry_at: int | None = None
     campaign: str | None = None
     origin: str | None = None
+
+    @property
+    def action_id(self) -> str:
+        """The action's id as it was reported."""
+        return self.id.partition(":")[2]
 
 
 class Call(NamedTuple):

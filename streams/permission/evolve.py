@@ -162,7 +162,7 @@ def _with_request(entries: tuple[Request, ...], fact: RequestSent) -> tuple[Requ
 def _with_refusal(state: PairState, fact: RequestRefused | CallRefused) -> PairState:
     door = "request" if isinstance(fact, RequestRefused) else "call"
     mark = Refusal(
-        fact.action_id,
+        f"{door}:{fact.action_id}",
         fact.occurred_at,
         fact.recorded_at,
         "request" if door == "request" else "call",
@@ -174,16 +174,12 @@ def _with_refusal(state: PairState, fact: RequestRefused | CallRefused) -> PairS
     place, held = _find(state.refusals, mark)
     if held is not mark:
         said: Any = min((held[3:], mark[3:]), key=canonical)
-        mark = Refusal(mark.action_id, min(held.at, mark.at), min(held.recorded_at, mark.recorded_at), *said)
+        mark = Refusal(mark.id, min(held.at, mark.at), min(held.recorded_at, mark.recorded_at), *said)
     marks = _put(state.refusals, place, held, mark)
     if marks is not state.refusals:
         state = state._replace(refusals=marks)
     what = _TELLING.get(mark.error_code)
-    return (
-        state
-        if what is None
-        else _with_decision(state, Decision(f"!{mark.action_id}", mark.at, mark.recorded_at, what))
-    )
+    return state if what is None else _with_decision(state, Decision(f"!{mark.id}", mark.at, mark.recorded_at, what))
 
 
 def _with_call(

@@ -186,9 +186,10 @@ def _observed(hold: Hold, word: Decision, number: str, policy: Policy) -> tuple[
             return hold._replace(confirmed=hold.confirmed or not error), None
         return Hold(None, reason, word.id, (), not error), held._replace(ended_at=word.at, end_cause=reason)
     if word.what == "read_temporary":
+        if held is not None and held.kind == "temporary":  # it agrees; an expiry that it names is the truth, too
+            named = word.expires_at if word.expires_at is not None else held.expires_at
+            return hold._replace(grant=held._replace(expires_at=named, confirmed=True), confirmed=True), None
         until = word.expires_at or word.at + policy.defaults.temporary_seconds
-        if held is not None and held.kind == "temporary":
-            return hold._replace(grant=held._replace(expires_at=until, confirmed=True), confirmed=True), None
         flags = () if word.expires_at else ("expiry_inferred",)
         grant = _seen(word, number, "temporary", until, flags)
     else:
@@ -215,11 +216,9 @@ def _seen(word: Decision, number: str, kind: str, until: int | None, flags: tupl
 
 
 def _moved(hold: Hold, word: Decision) -> tuple[Hold, Grant | None]:
-    """The user has another number: the old pair is closed; the new one starts without a grant (G20)."""
-    held = hold.grant
-    if word.what == "moved_here":
-        return (hold if held is not None else Hold(None, "number_changed", word.id, (), False)), None
-    ended = None if held is None else held._replace(ended_at=word.at, end_cause="number_changed")
+    """The user has another number: the old pair is closed, and the new one starts without a grant (G20), even where the
+    number's earlier owner had given one."""
+    ended = None if hold.grant is None else hold.grant._replace(ended_at=word.at, end_cause="number_changed")
     return Hold(None, "number_changed", word.id, (), False), ended
 
 

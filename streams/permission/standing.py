@@ -136,7 +136,7 @@ class Timeline:
             entry = next((entry for entry in state.requests if entry.message_id == name), Request(name))
             life = requests.known_by_reply(entry, given, self.policy)
             return life._replace(prior=_prior(self.spans, life.anchor_at - 1))
-        life = requests.refused(next(refusal for refusal in state.refusals if refusal.action_id == name))
+        life = requests.refused(next(one for one in state.refusals if one.id == f"request:{name}"))
         return life._replace(prior=_prior(self.spans, life.anchor_at))
 
 

@@ -160,7 +160,7 @@ def _names(fact: PairFact) -> set[str]:
     if isinstance(fact, PermissionReplied) and fact.message_id is not None:
         names.add(fact.message_id)
     if isinstance(fact, RequestRefused | CallRefused):
-        names.add(f"!{fact.action_id}")
+        names.add(f"!{'request' if isinstance(fact, RequestRefused) else 'call'}:{fact.action_id}")
     return names
 
 

@@ -6,8 +6,11 @@ rule. Every question starts again from the full list of facts; nothing is carrie
 
 - `facts.py`       facts with one id become one; the facts of an instant; replies in the order in which they count
 - `requests.py`    what became of each request, when its life ends
-- `grants.py`      the story of grants: each reply in turn
+- `calls.py`       what became of each call
+- `grants.py`      the story of grants: each word on the permission and each call in turn
+- `doors.py`       may we ask, may we call
+- `business.py`    what is known of a business number
 - `judge.py`       the standing line of an instant
-- `rows.py`        the request and grant rows of an instant
+- `rows.py`        the request, grant and call rows of an instant
 - `deliveries.py`  which facts a webhook of Meta, or an action, contains
 """

@@ -72,12 +72,15 @@ def _called(call_id: str, facts: list[PairFact]) -> Called:
     rejects = [fact.occurred_at for fact in mine if isinstance(fact, CallRejected)]
     notes = [fact.outcome for fact in facts if isinstance(fact, DispositionRecorded) and fact.call_id == call_id]
     directions = {fact.direction for fact in mine if isinstance(fact, CallOffered | CallConnected | CallEnded)}
+    starts = [fact.occurred_at for fact in picked_up if fact.exact]
+    starts += [fact.started_at for fact in ends if fact.started_at is not None]  # a terminate alone proves the pick-up
+    accepts = [fact.occurred_at for fact in picked_up]
     return Called(
         id=call_id,
         by_user="user_initiated" in directions,
         first_sign_at=min(fact.occurred_at for fact in mine),
         offers=tuple(fact for fact in mine if isinstance(fact, CallOffered)),
-        connected_at=picked_up[0].occurred_at if picked_up else None,
+        connected_at=min(starts or accepts, default=None),
         rejected_at=rejects[0] if rejects else None,
         end=ends[0] if ends else None,
         disposition=notes[-1] if notes else None,

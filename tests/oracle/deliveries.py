@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from schemas.events import MessageStatus, PairFact, PermissionReplied, RequestSent, Template, UserMessaged, UsersLinked
+from schemas.events import MessageStatus, PairFact, PermissionReplied, RequestSent, Template, UserMessaged
 from schemas.ids import derived_id
 
 STATUSES = ("sent", "delivered", "read", "failed")
@@ -40,17 +40,16 @@ def _messages(value: dict[str, Any], received_at: int) -> list[PairFact]:
     return [*facts, *(_status(number, status, received_at) for status in known)]
 
 
-def links_of_delivery(body: bytes, received_at: int) -> list[UsersLinked]:
-    """Which scoped ids the items of a webhook show beside the digits of the same user, whatever the item says."""
-    links = []
+def links_of_delivery(body: bytes) -> set[tuple[str, str, str]]:
+    """Number, scoped id and digits wherever an item of a webhook shows both names of its user."""
+    links = set()
     for value in _values(body):
         items = [(item, "from", "from_user_id") for item in value.get("messages", [])]
         items += [(item, "recipient_id", "recipient_user_id") for item in value.get("statuses", [])]
-        for item, digits, scoped in items:
-            if digits in item and scoped in item:
-                links.append(
-                    _linked(value["metadata"]["phone_number_id"], item[digits], item[scoped], item, received_at)
-                )
+        number = value["metadata"]["phone_number_id"]
+        links |= {
+            (number, item[scoped], item[digits]) for item, digits, scoped in items if {digits, scoped} <= set(item)
+        }
     return links
 
 
@@ -68,18 +67,6 @@ def _values(body: bytes) -> list[dict[str, Any]]:
         return []
     changes = [change for entry in document.get("entry", []) for change in entry.get("changes", [])]
     return [change["value"] for change in changes if change.get("field") == "messages"]
-
-
-def _linked(number: str, wa_id: str, scoped: str, item: dict[str, Any], received_at: int) -> UsersLinked:
-    return UsersLinked(
-        fact_id="",  # a link counts by what it says
-        phone_number_id=number,
-        user=scoped,
-        occurred_at=int(item["timestamp"]),
-        recorded_at=received_at,
-        provider="meta",
-        wa_id=wa_id,
-    )
 
 
 def _messaged(number: str, message: dict[str, Any], received_at: int) -> UserMessaged:

@@ -145,9 +145,13 @@ def _refused_with(known: Iterable[PairFact], code: int) -> list[int]:
 def _told_off(known: list[PairFact], at: int, number: Business, code: int) -> bool:
     """An error said so, and since then no settings webhook, reading or connected call said otherwise."""
     off = _refused_with(known, code)
-    on = [call.connected_at for call in calls_of(known) if call.connected_at is not None]
+    on = [
+        call.connected_at
+        for call in calls_of(known)
+        if call.connected_at is not None and (code == CALLING_OFF or not call.by_user)
+    ]
     on += [fact.occurred_at for fact in known if isinstance(fact, ReadingTaken) and (fact.can_request or fact.can_call)]
-    if code == CALLING_OFF:  # a settings webhook says nothing of the country
+    if code == CALLING_OFF:  # a settings webhook, like a user's call, says nothing of where we may call from
         on += [setting.at for setting in number.settings if setting.at <= at and setting.enabled]
     return bool(off) and max(off) >= max(on, default=0)
 

@@ -22,7 +22,7 @@ from tests.oracle.facts import IN_ONE_SECOND, Reply, replies_of
 from tests.oracle.requests import expires_at, requests_of
 
 NUMBER_CHANGED, NOT_PERMITTED, PERMANENT_EXISTS = "number_changed", 138006, 138017
-CONNECTED, UNANSWERED, SAID = 0, 1, 2
+UNANSWERED, CONNECTED, SAID = 0, 1, 2
 
 
 @dataclass
@@ -105,7 +105,7 @@ Turn = tuple[int, int, int, str, "Reply | PairFact | None"]
 
 
 def _in_turn(facts: list[PairFact], policy: Policy) -> list[Turn]:
-    """All that turns the story, by time; in one second calls first, then words in the order of `schemas.state`."""
+    """All that turns the story, by time; in one second calls, replies, errors, readings, moves: the surest last."""
     turns: list[Turn] = []
     for call in calls_of(facts):
         direction = "USER_INITIATED" if call.by_user else "BUSINESS_INITIATED"
@@ -118,12 +118,12 @@ def _in_turn(facts: list[PairFact], policy: Policy) -> list[Turn]:
     for fact in facts:
         at = fact.occurred_at
         if isinstance(fact, ReadingTaken):
-            place = 3 + ("no_permission", "temporary", "permanent").index(fact.status)
+            place = 5 + ("no_permission", "temporary", "permanent").index(fact.status)
             turns.append((at, SAID, place, fact.fact_id, fact))
         elif isinstance(fact, RequestRefused) and fact.error_code == PERMANENT_EXISTS:
-            turns.append((at, SAID, 6, fact.action_id, fact))
+            turns.append((at, SAID, 3, fact.action_id, fact))
         elif isinstance(fact, CallRefused) and fact.error_code == NOT_PERMITTED:
-            turns.append((at, SAID, 7, fact.action_id, fact))
+            turns.append((at, SAID, 4, fact.action_id, fact))
         elif isinstance(fact, UserNumberChanged):
             turns.append((at, SAID, 8 + (fact.role == "new"), fact.message_id, fact))
     return sorted(turns, key=lambda turn: turn[:4])
@@ -160,7 +160,7 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
     permanent = reply.kind == "accepted_permanent"
     ends_at = None if permanent else reply.expires_at or reply.at + policy.defaults.temporary_seconds
     if present is not None and present.permanent and (permanent or reply.automatic):  # G6; permanent once more
-        present.confirmed = present.confirmed or permanent
+        present.confirmed = present.confirmed or not reply.automatic
         return
     if present is not None and not permanent and reply.automatic:  # G5
         present.expires_at = max(present.expires_at or 0, ends_at or 0)

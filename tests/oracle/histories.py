@@ -248,7 +248,7 @@ def calls_in_a_row(draw: st.DrawFn) -> list[PairFact]:
 @st.composite
 def refusals(draw: st.DrawFn) -> PairFact:
     """The provider did not take a request, or did not place a call."""
-    at = draw(st.sampled_from([T0 + day * DAY_S + second for day in (0, 1, 2, 7) for second in (30, 31, 3_600)]))
+    at = draw(st.sampled_from([T0 + day * DAY_S + second for day in (0, 1, 2, 7) for second in (0, 30, 31, 3_600)]))
     by_call = draw(st.booleans())
     own = [138006, 138012] if by_call else [138009, 138017, 131047]
     action_id = draw(st.sampled_from(["TESTACTION1", "TESTACTION2", "TESTACTION3", "TESTACTION4"]))
@@ -298,7 +298,7 @@ def reading(at: int, status: str, expires_at: int | None = None, **more: Any) ->
 @st.composite
 def readings(draw: st.DrawFn) -> PairFact:
     """A reading of any kind."""
-    at = draw(st.sampled_from([T0 + day * DAY_S + second for day in (0, 1, 2, 7) for second in (20, 21, 7_200)]))
+    at = draw(st.sampled_from([T0 + day * DAY_S + second for day in (0, 1, 2, 7) for second in (0, 20, 21, 7_200)]))
     kind = draw(st.sampled_from(["no_permission", "no_permission", "temporary", "temporary", "permanent"]))
     ends = [at - 1, at, at + 1, T0 + WEEK_S, T0 + WEEK_S + HALF_HOUR_S, T0 + 8 * DAY_S]
     opens = draw(st.sampled_from([None, None, True, False]))
@@ -329,7 +329,7 @@ def moves(draw: st.DrawFn) -> PairFact:
     """The user has another phone number, or is the one behind the new one."""
     if draw(st.booleans()):
         return moved(T0 - HALF_HOUR_S - 100, "new")
-    return moved(draw(st.sampled_from([T0 + day * DAY_S + 40 for day in (0, 1, 2)])), "old")
+    return moved(draw(st.sampled_from([T0 + day * DAY_S + second for day in (0, 1, 2) for second in (0, 40)])), "old")
 
 
 def moved(at: int, role: str) -> UserNumberChanged:

@@ -7,11 +7,28 @@ import pytest
 
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
-from tests.oracle.business import Business
-from tests.oracle.histories import CALL, DAY_S, HALF_HOUR_S, NUMBER, T0, USER, WEEK_S, reply, request_sent, status
+from tests.oracle.business import Business, Restriction, Setting
+from tests.oracle.histories import (
+    CALL,
+    DAY_S,
+    HALF_HOUR_S,
+    NUMBER,
+    T0,
+    USER,
+    WEEK_S,
+    Plan,
+    all_of_a_call,
+    moved,
+    reading,
+    refusal,
+    reply,
+    request_sent,
+    status,
+)
 from tests.oracle.judge import judge
-from tests.oracle.rows import grant_rows, request_rows
+from tests.oracle.rows import call_rows, grant_rows, request_rows
 
+PRODUCTION = Business()
 R1, R2 = "wamid.TESTREQ0001", "wamid.TESTREQ0002"
 ANSWERED = T0 + HALF_HOUR_S
 HOUR_S = 3_600
@@ -175,3 +192,146 @@ def test_the_judge_notices_one_wrong_fact_among_many(lost: int, defect: str) -> 
     if defect == "somebody else's":
         wrong.append(replace(facts[lost], user="447700900124"))
     assert everything_said(wrong, T0 + 4 * DAY_S) != everything_said(facts, T0 + 4 * DAY_S)
+
+
+def call(n: int, at: int, end: str = "missed", *, by_user: bool = False, lasts_s: int = 30) -> list[PairFact]:
+    """A call that starts, or is given up, at an instant."""
+    return all_of_a_call(
+        Plan(f"wacid.TESTCALL{n:04d}", by_user, end, at - (0 if end != "missed" else lasts_s), lasts_s)
+    )
+
+
+def missed(*hours: float) -> list[PairFact]:
+    """Calls nobody picked up, over so many hours after the grant of half past."""
+    return [fact for n, hour in enumerate(hours) for fact in call(n, ANSWERED + int(hour * HOUR_S))]
+
+
+EVER: list[PairFact] = [BY_PROFILE]
+FOURTH = ANSWERED + 4 * HOUR_S
+TAKEN_BACK: list[PairFact] = [*EVER, *missed(1, 2, 3, 4), reply("AUTO", FOURTH + 3, "reject", source="automatic")]
+AGAIN = reply("AGAIN", T0 + 6 * HOUR_S + HALF_HOUR_S, expires_at=1_773_070_200)
+A_DAY_AND_AN_HOUR = T0 + DAY_S + HOUR_S
+ASKED_AND_CALLED_BY = [*ASKED_TWICE, *call(9, A_DAY_AND_AN_HOUR, "answered", by_user=True)]
+USED_UP = [*EVER, refusal("call", "TESTREFUSED", T0 + 5_400, 138012, T0 + 19_800)]
+CALLED_100_TIMES: list[PairFact] = [
+    *EVER,
+    *(fact for n in range(100) for fact in call(n, ANSWERED + 60 * (n + 1), "answered")),
+]
+
+
+def called(facts: list[PairFact], at: int, number: Business = PRODUCTION) -> str:
+    """Permission or its reason, streak, calls used with release, and whether one may ask and call, in one line."""
+    said = judge(facts, NUMBER, USER, at, DEFAULT_POLICY, number)
+    ask, dial = said["actions"]
+    (used,) = dial["limits"]
+    release = f"@{used['limit_expiration_time']}" if "limit_expiration_time" in used else ""
+    may = "".join("SC"[index] if action["can_perform_action"] else "-" for index, action in enumerate((ask, dial)))
+    how = said["standing"]["reason"] or said["permission"]["status"]
+    sure = "" if said["standing"]["confirmed"] else "?"
+    streak = said["standing"]["unanswered_streak"]
+    return f"{how}{sure} {streak} {used['current_usage']}/{used['max_allowed']}{release} {may}"
+
+
+@pytest.mark.parametrize(
+    ("row", "facts", "at", "expected"),
+    [
+        (10, [*EVER, *missed(1, 2)], ANSWERED + 2 * HOUR_S, "permanent 2 0/100 -C"),
+        (11, TAKEN_BACK, FOURTH - HOUR_S, "permanent 3 0/100 -C"),
+        (11, TAKEN_BACK, FOURTH, "auto_revoke_inferred? 4 0/100 S-"),
+        (11, TAKEN_BACK, FOURTH + 3, "auto_revoked 0 0/100 S-"),
+        (12, [*EVER, *missed(1, 2, 3, 5), *call(9, FOURTH, "answered")], ANSWERED + 5 * HOUR_S, "permanent 1 1/100 -C"),
+        (
+            13,
+            [*EVER, *missed(1, 2, 3, 5), *call(9, FOURTH, "answered", by_user=True)],
+            ANSWERED + 5 * HOUR_S,
+            "permanent 1 0/100 -C",
+        ),
+        (14, [*TAKEN_BACK, AGAIN, *call(9, T0 + 27_000)], AGAIN.occurred_at, "temporary 0 0/100 SC"),
+        (14, [*TAKEN_BACK, AGAIN, *call(9, T0 + 27_000)], T0 + 27_000, "temporary 1 0/100 SC"),
+        (
+            16,
+            [*ASKED_TWICE, *call(9, A_DAY_AND_AN_HOUR, "answered", by_user=True)],
+            A_DAY_AND_AN_HOUR - 1,
+            "never 0 0/100 --",
+        ),
+        (
+            16,
+            [*ASKED_TWICE, *call(9, A_DAY_AND_AN_HOUR, "answered", by_user=True)],
+            A_DAY_AND_AN_HOUR,
+            "never 0 0/100 S-",
+        ),
+        (17, [*ASKED, TEMPORARY, *call(9, T0 + 2_400, "answered")], T0 + 2_400, "temporary 0 1/100 SC"),
+        (19, CALLED_100_TIMES, ANSWERED + 60 * 99, "permanent 0 99/100 -C"),
+        (19, CALLED_100_TIMES, ANSWERED + 60 * 100, "permanent 0 100/100@1772530260 --"),
+        (19, CALLED_100_TIMES, 1_772_530_260 - 1, "permanent 0 100/100@1772530260 --"),
+        (19, CALLED_100_TIMES, 1_772_530_260, "permanent 0 99/100 -C"),
+        (32, [TEMPORARY, reading(T0 + 2 * DAY_S, "no_permission")], T0 + 2 * DAY_S, "reading 0 0/100 S-"),
+        (33, [refusal("request", "TESTREFUSED", ANSWERED, 138017)], ANSWERED, "permanent? 0 0/100 -C"),
+        (34, [TEMPORARY, refusal("call", "TESTREFUSED", LATER, 138006)], LATER, "refused_138006? 0 0/100 S-"),
+        (
+            35,
+            [*EVER, refusal("call", "TESTREFUSED", T0 + 5_400, 138012, T0 + 19_800)],
+            T0 + 5_400,
+            "permanent 0 0/100 --",
+        ),
+        (
+            35,
+            [*EVER, refusal("call", "TESTREFUSED", T0 + 5_400, 138012, T0 + 19_800)],
+            T0 + 19_800,
+            "permanent 0 0/100 -C",
+        ),
+        (39, [*EVER, moved(LATER, "old")], LATER, "number_changed? 0 0/100 S-"),
+        (39, [moved(LATER, "new")], LATER, "number_changed? 0 0/100 S-"),
+    ],
+)
+def test_a_scenario_with_calls_ends_as_the_domain_says(row: int, facts: list[PairFact], at: int, expected: str) -> None:
+    assert called(facts, at) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "first_at", "times", "release"),
+    [(20, 1_762_000_000, 10, 1_762_086_460), (21, 1_757_000_000, 5, 1_757_086_460)],
+)
+def test_the_call_limit_is_that_of_its_date(row: int, first_at: int, times: int, release: int) -> None:
+    facts: list[PairFact] = [reply("EVER", first_at, is_permanent=True)]
+    facts += [fact for n in range(times) for fact in call(n, first_at + 60 * (n + 1), "answered")]
+    at = first_at + 60 * times
+    assert called(facts, at) == f"permanent 0 {times}/{times}@{release} --"
+
+
+def test_what_holds_for_the_number_holds_for_the_pair() -> None:
+    paused = Business(restrictions=(Restriction(T0 + 5_400, "business_initiated", T0 + 5_400 + WEEK_S),))
+    no = reply("NO", T0 + 9_000, "reject")
+    assert called([*EVER, no], T0 + 5_400, paused) == "permanent 0 0/100 --"  # row 36
+    assert called([*EVER, no], T0 + 9_000, paused) == "revoked 0 0/100 --"
+    assert called([*EVER, no], T0 + 5_400 + WEEK_S, paused) == "revoked 0 0/100 S-"
+    assert called(EVER, ANSWERED, Business(country="US")) == "permanent 0 0/100 --"  # row 37
+    off = Business(settings=(Setting(T0, False),))
+    assert called(EVER, ANSWERED, off) == "permanent 0 0/100 --"  # row 40
+    assert judge(EVER, NUMBER, USER, ANSWERED, DEFAULT_POLICY, off)["actions"][1]["reason"] == "calling_disabled"
+
+
+def test_row_38_a_sandbox_bears_more() -> None:
+    sandbox = Business(profile="sandbox")
+    assert called([*EVER, *missed(1, 2, 3, 4)], FOURTH, sandbox) == "permanent 4 0/100 -C"
+    asked = [request_sent(f"MANY{n}", T0 + n * 60) for n in range(25)]
+    said = judge(asked, NUMBER, USER, T0 + HOUR_S, DEFAULT_POLICY, sandbox)
+    assert [limit["current_usage"] for limit in said["actions"][0]["limits"]] == [25, 25]
+    assert said["actions"][0]["limits"][0]["limit_expiration_time"] == T0 + DAY_S
+
+
+@pytest.mark.parametrize(
+    ("row", "end", "outcome", "streak", "pulses"),
+    [
+        (42, "rejected", "rejected", 1, 0),
+        (43, "failed", "technical_failure", 0, 0),
+        (44, "answered", "connected", 0, 10),
+    ],
+)
+def test_a_call_is_told_once_whatever_comes_first(row: int, end: str, outcome: str, streak: int, pulses: int) -> None:
+    facts = call(1, LATER, end, lasts_s=56)
+    for told in (facts, [*reversed(facts), *facts]):
+        (found,) = call_rows(told, NUMBER, USER, LATER + HOUR_S)
+        assert (found["outcome"], found["pulses"]) == (outcome, pulses)
+        assert line(told, LATER + HOUR_S)["standing"]["unanswered_streak"] == streak
+        assert found["connected_at"] == (LATER if end == "answered" else None)

@@ -176,10 +176,12 @@ def connected(*starts: int, direction: Direction = "business_initiated") -> list
     return [fact for at in starts for fact in call(f"c{at}", ("ended", at + 30), start=at, direction=direction)]
 
 
-def refused(door: Literal["request", "call"], code: int, at: int, retry_at: int | None = None) -> PairFact:
+def refused(
+    door: Literal["request", "call"], code: int, at: int, retry_at: int | None = None, action_id: str = ""
+) -> PairFact:
     """A request or call that the provider did not take."""
     kind = RequestRefused if door == "request" else CallRefused
-    action_id = f"{door}-{code}-{at}"
+    action_id = action_id or f"{door}-{code}-{at}"
     return kind(
         fact_id=derived_id(f"{door}_refused", NUMBER, action_id),
         phone_number_id=NUMBER,

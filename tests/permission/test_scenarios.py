@@ -256,3 +256,22 @@ def test_50_three_orders_of_arrival_give_the_same_evidence() -> None:
     for seed, order in enumerate(orders):
         Random(seed).shuffle(order)
     assert len({repr(evidence(given(*order).state)) for order in orders}) == 1
+
+
+def test_one_action_id_at_both_doors_is_two_refusals() -> None:
+    call_refused = refused("call", 138_006, T0, action_id="TESTATTEMPT1")
+    request_refused = refused("request", 138_017, T0 + 60, action_id="TESTATTEMPT1")
+    told = given(call_refused, request_refused)
+    assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).confirmed) == ("permanent", False)
+    assert [row["final_class"] for row in told.rows("requests").values()] == ["refused"]
+
+
+def test_a_reading_without_an_expiry_only_confirms_a_temporary_grant() -> None:  # design 15, readings
+    told = given(accepted("a1", T0), reading("temporary", T0 + 6 * DAY))
+    assert told.at(T0 + 6 * DAY).until == T0 + 7 * DAY
+
+
+def test_a_number_that_changed_hands_starts_without_the_grant_of_its_earlier_owner() -> None:  # G20
+    told = given(GRANTED, moved("new", T0 + DAY))
+    assert (told.at(T0 + DAY).status, told.at(T0 + DAY).reason) == ("no_permission", "number_changed")
+    assert [row["end_cause"] for row in told.rows("grants").values()] == ["number_changed"]
