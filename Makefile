@@ -32,6 +32,7 @@ export PIP_CACHE_DIR := $(CACHE)/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONPYCACHEPREFIX := $(CACHE)/bytecode
 export XDG_CACHE_HOME := $(CACHE)
+export XDG_CONFIG_HOME := $(CACHE)/config
 export TMPDIR := $(CACHE)/tmp
 # pip asks a Rust compiler, if there is one, for its version, and rustup answers by writing settings.
 export RUSTUP_HOME := $(CACHE)/rustup

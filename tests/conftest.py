@@ -18,7 +18,8 @@ CACHE = ROOT / understood(believed(folder=ROOT)).data_dir / "cache"
 
 set_hypothesis_home_dir(CACHE / "hypothesis")
 # No deadline: the tests run beside a broker and other processes, and an example that was slow once says nothing.
-hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
+# Quick: the same examples every time, so that a change fails for what it changed. Long: new ones, to search.
+hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("long", max_examples=2_000, deadline=None)
 hypothesis.settings.load_profile("quick")  # `--hypothesis-profile=long` wins
 
