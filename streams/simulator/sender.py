@@ -16,6 +16,7 @@ Decisions bound here
 
 import asyncio
 import hmac
+import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -105,6 +106,7 @@ class _Sending:
         self._total = len(deliveries)
         self._door = door
         self._dice = dice
+        self._trusted = ssl.create_default_context()  # made once: it reads every certificate of the system
         self._progress = progress
         self._counts: Counter[Outcome] = Counter()
         self._repeated = 0
@@ -127,7 +129,7 @@ class _Sending:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
         door = self._door
         async with httpx.AsyncClient(
-            base_url=door.gateway_url, timeout=door.timeout_s, limits=limits, trust_env=False
+            base_url=door.gateway_url, timeout=door.timeout_s, limits=limits, trust_env=False, verify=self._trusted
         ) as client:
             await self._post_all(client, log)
 
