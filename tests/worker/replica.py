@@ -33,7 +33,13 @@ def kept_by_version(records: Iterable[Any]) -> dict[bytes, PairState]:
 
 
 def _lost(had: PairState, has: PairState) -> str:
-    """What of `had` is not in `has`, empty when nothing is missing. A request's marks are filled in, never emptied."""
+    """What of `had` is not in `has`, empty when nothing is missing. Marks of a request are filled in, never emptied.
+
+    A pair that became a forwarding address has handed its evidence to the user's canonical pair: there it is compared.
+    """
+    if has.forwards_to is not None:
+        named, was_named = {link.wa_id for link in has.links}, {link.wa_id for link in had.links}
+        return "" if was_named <= named else "a link"
     missing = set(had.decisions) - set(has.decisions)
     if missing:
         return f"{len(missing)} decisions"

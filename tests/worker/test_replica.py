@@ -6,7 +6,7 @@ import pytest
 
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, encode_state
+from schemas.state import Link, PairState, encode_state
 from streams.permission.step import step
 from tests.permission.story import HOUR, NUMBER, PRODUCTION, T0, USER, delivered, replied, sent
 from tests.worker.replica import LostEvidence, kept_by_version
@@ -57,3 +57,14 @@ def test_a_higher_version_that_knows_less_is_a_loss(field: str, told: str) -> No
 def test_a_pair_that_is_taken_back_is_a_loss() -> None:
     with pytest.raises(LostEvidence, match="offset 1"):
         kept_by_version(log_of(states()[0], None))
+
+
+def test_a_pair_that_hands_its_evidence_on_loses_nothing_but_a_link_must_stay() -> None:
+    last = states()[-1]
+    link = Link(T0, "447700900123")
+    forwarding = PairState(phone_number_id=NUMBER, user=last.user, version=last.version + 1, links=(link,))
+    assert kept_by_version(log_of(*states(), forwarding)) == {KEY: forwarding}
+
+    other = forwarding._replace(version=forwarding.version + 1, links=(link._replace(wa_id="447700900124"),))
+    with pytest.raises(LostEvidence, match="lost a link"):
+        kept_by_version(log_of(*states(), forwarding, other))
