@@ -57,10 +57,10 @@ def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horiz
         return _handed_on(state, fact, policy, number)
     if too_late(state, fact, horizon_s):
         late = state._replace(version=state.version + 1, late=state.late + 1)
-        return Step(late, deadline_of(state, policy, number), record=_record(late, NO_ROWS, (), fact), late=True)
+        return Step(late, state.due_at, record=_record(late, NO_ROWS, (), fact), late=True)
     evidence = evolve(state, fact)
     if evidence is state:
-        return Step(state, deadline_of(state, policy, number), repeated=True)
+        return Step(state, state.due_at, repeated=True)
     at = max(state.judged_at, fact.occurred_at)
     received = max(state.recorded_at, fact.recorded_at)
     new = evidence._replace(version=state.version + 1, judged_at=at, recorded_at=received)

@@ -12,7 +12,7 @@ from schemas.state import PairState, decode_state, encode_state, version_of
 from streams.permission.answer import answer
 from streams.permission.evolve import evolve
 from streams.permission.standing import timeline
-from streams.permission.step import pass_time, step
+from streams.permission.step import deadline_of, pass_time, step
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -155,6 +155,14 @@ def test_time_passing_announces_what_the_standing_says(history: list[PairFact], 
         assert timeline(done.state, done.state.judged_at, DEFAULT_POLICY, PRODUCTION).hold.grant == (
             timeline(state, until, DEFAULT_POLICY, PRODUCTION).hold.grant
         )
+
+
+@forall(histories, instants)
+def test_the_deadline_kept_in_the_state_is_the_one_its_evidence_gives(history: list[PairFact], until: int) -> None:
+    state = folded(history)
+    later = pass_time(state, until, DEFAULT_POLICY, PRODUCTION).state
+    for one in (state, later):
+        assert one.due_at == deadline_of(one, DEFAULT_POLICY, PRODUCTION)
 
 
 @forall(histories)
