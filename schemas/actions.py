@@ -6,6 +6,7 @@ how it is read, and that is the worker's.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -17,19 +18,21 @@ from schemas.events import EARLIEST_AT, LATEST_AT, Origin, RequestKind
 from schemas.ids import PHONE_NUMBER_ID, WA_ID, user_of
 
 MAX_ACTIONS: Final = 1_000
+_CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what is no letter of a name: controls, lone surrogates, ends of lines and paragraphs."""
 
 
 def instant(value: object) -> int:
     """Epoch seconds of an instant given as epoch seconds or as RFC 3339 with a zone. Raises ValueError that says what
     is allowed.
     """
-    allowed = "give epoch seconds or RFC 3339 with a zone, between 2015 and 2100"
+    allowed = "give whole epoch seconds or RFC 3339 with a zone, between 2015 and 2100"
     if isinstance(value, str):
         if value.isascii() and value.isdigit() and len(value) <= 16:
             value = int(value)
         else:
             try:
-                moment = datetime.fromisoformat(value)
+                moment = datetime.fromisoformat(value.upper())
             except ValueError:
                 raise ValueError(allowed) from None
             if moment.tzinfo is None:
@@ -54,13 +57,15 @@ def _user(value: str) -> str:
     user = user_of(value)
     if user is None:
         raise ValueError("give the user's wa_id (digits with the country code) or business-scoped id")
+    if user.startswith("0"):
+        raise ValueError("begins with 0: give the digits from the country code on, like 447700900123")
     return user
 
 
 def _display(value: str) -> str:
     digits = re.sub(r"[\s+().-]", "", value)
-    if not WA_ID.fullmatch(digits):
-        raise ValueError("give the business number as it is dialled, with the country code")
+    if not WA_ID.fullmatch(digits) or digits.startswith("0"):
+        raise ValueError("give the business number with its country code, without 0 or 00 before it")
     return digits
 
 
@@ -76,13 +81,19 @@ def _printable(value: str) -> str:
     return value
 
 
+def _without_control(value: str) -> str:
+    if any(unicodedata.category(letter) in _CONTROL for letter in value):
+        raise ValueError("no control characters, line ends or lone surrogates")
+    return value
+
+
 Instant = Annotated[int, BeforeValidator(instant, json_schema_input_type=int | str)]
 PhoneNumberId = Annotated[str, AfterValidator(_number)]
 User = Annotated[str, AfterValidator(_user)]
 Display = Annotated[str, AfterValidator(_display)]
 Country = Annotated[str, AfterValidator(_country)]
 Id = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
-Text = Annotated[str, Field(max_length=512)]
+Text = Annotated[str, Field(max_length=512), AfterValidator(_without_control)]
 ErrorCode = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
 
 

@@ -1,5 +1,10 @@
 """Record headers: CloudEvents 1.0, Kafka binding, binary mode; the headers of raw records and of dead letters.
 
+On `deadletters` two kinds of record stand side by side, told apart by their headers alone: letters, and marks that say
+what an operator did with a letter. A mark has an empty value, names one letter by `partition:offset`, and stands on the
+partition of that letter, behind it, so that retention never takes a mark before its letter. Readers fold marks over
+letters; whoever only wants letters leaves out what `is_mark`.
+
 Owns header names and their encoding. A value is plain JSON and a null value stays a true tombstone, which is why the
 envelope lives in headers (design 3).
 """
@@ -20,9 +25,16 @@ DETAIL: Final = "detail"
 ORIGIN_TOPIC: Final = "origin_topic"
 ORIGIN_PARTITION: Final = "origin_partition"
 ORIGIN_OFFSET: Final = "origin_offset"
+ORIGIN_AT: Final = "origin_at"
+BYTES_AT_ORIGIN: Final = "bytes_at_origin"
+MARKS: Final = "marks"
+OUTCOME: Final = "outcome"
+RETRIED: Final = "retried"
+"""On a record that was sent back to its origin: the address of the letter it comes from."""
 
 JSON: Final = b"application/json"
 Source = Literal["gateway", "worker", "api", "projection", "operator"]
+Outcome = Literal["retried", "dropped"]
 
 
 @lru_cache(maxsize=4_096)  # facts of one batch share their seconds
@@ -61,9 +73,23 @@ def raw_record(*, provider: str, received_at_ms: int, delivery_id: str, secret_s
     ]
 
 
-def dead_letter(*, reason: str, path: str, detail: str, topic: str, partition: int, offset: int) -> Headers:
-    """What a parked record says about itself, put before the headers it arrived with. `detail` quotes no content."""
-    return [
+def dead_letter(
+    *,
+    reason: str,
+    path: str,
+    detail: str,
+    topic: str,
+    partition: int,
+    offset: int,
+    at_ms: int | None = None,
+    left_bytes: int | None = None,
+) -> Headers:
+    """What a parked record says about itself, put before the headers it arrived with. `detail` quotes no content.
+
+    `at_ms`: the timestamp it had at its origin. `left_bytes`: how many bytes stayed there, because with our headers no
+    broker would take them.
+    """
+    headers = [
         (REASON, reason.encode()),
         (PATH, path.encode()),
         (DETAIL, detail.encode()),
@@ -71,6 +97,38 @@ def dead_letter(*, reason: str, path: str, detail: str, topic: str, partition: i
         (ORIGIN_PARTITION, str(partition).encode()),
         (ORIGIN_OFFSET, str(offset).encode()),
     ]
+    if at_ms is not None:
+        headers.append((ORIGIN_AT, str(at_ms).encode()))
+    if left_bytes is not None:
+        headers.append((BYTES_AT_ORIGIN, str(left_bytes).encode()))
+    return headers
+
+
+_OF_LETTER: Final = frozenset(
+    {REASON, PATH, DETAIL, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_AT, BYTES_AT_ORIGIN}
+)
+
+
+def arrived_with(headers: Headers | tuple[tuple[str, bytes], ...]) -> Headers:
+    """The headers a parked record had before it was parked: all behind the leading ones of `dead_letter`."""
+    ours: set[str] = set()
+    for place, (name, _) in enumerate(headers):
+        if name not in _OF_LETTER or name in ours:
+            return list(headers[place:])
+        ours.add(name)
+    return []
+
+
+def mark(*, partition: int, offset: int, outcome: Outcome) -> Headers:
+    """The headers of a mark: the letter at `partition:offset` was sent back to its origin, or is done with."""
+    return [(MARKS, f"{partition}:{offset}".encode()), (OUTCOME, outcome.encode())]
+
+
+def is_mark(headers: Headers | tuple[tuple[str, bytes], ...]) -> bool:
+    """Whether a record of `deadletters` is a mark and no letter. A letter begins with its reason, whatever it carries
+    behind.
+    """
+    return bool(headers) and headers[0][0] == MARKS
 
 
 def header(headers: Headers | tuple[tuple[str, bytes], ...], name: str) -> str | None:

@@ -3,7 +3,9 @@
 Owns the fields of every fact and the merge of two facts with one id. All times are epoch seconds: `occurred_at` on the
 provider's clock (rules use it), `recorded_at` on ours (operations only). Ids are derived from the provider's own ids,
 so a webhook that comes twice makes the same fact twice. `forwarded`: the fact came to this pair through another name
-of the user and carries what the other pair's mark had kept of it (design 7).
+of the user and carries what the other pair's mark had kept of it (design 7). `inferred`: names of fields that the
+provider did not say and that were inferred as documented (`is_permanent`, `phone_number_id`; of a reading `status`,
+`requests_24h`): what rests on them is unconfirmed until a provider says so.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import Final, Literal, get_args
 EARLIEST_AT: Final = 1_420_070_400  # 2015-01-01: before WhatsApp had businesses; anything older is a broken clock
 LATEST_AT: Final = 4_102_444_800  # 2100-01-01: beyond it a number is milliseconds or garbage
 
-Provider = Literal["meta", "gupshup", "infobip", "360dialog", "ycloud", "zernio", "actions"]
+Provider = Literal["meta", "gupshup", "infobip", "360dialog", "ycloud", "zernio", "actions", "meta-sendlog"]
 Response = Literal["accept", "reject"]
 ReplySource = Literal["user_action", "automatic"]
 MessageStatusName = Literal["sent", "delivered", "read", "failed"]
@@ -40,7 +42,7 @@ class PermissionReplied:
 
     `expires_at`: None when the provider named none. `source`: None when the dialect does not say. `context_id`: the
     request's message id, or the id of the user's call for a callback permission; None for the business profile and
-    automatic revokes.
+    automatic revokes. `revoked`: the dialect's own word says that this reject took back a permission that was held.
     """
 
     fact_id: str
@@ -57,6 +59,8 @@ class PermissionReplied:
     context_id: str | None
     aliases: tuple[str, ...] = ()
     forwarded: bool = False
+    revoked: bool = False
+    inferred: tuple[str, ...] = ()
     type: Literal["permission_replied"] = "permission_replied"
 
 
@@ -75,6 +79,7 @@ class MessageStatus:
     error_code: int | None
     aliases: tuple[str, ...] = ()
     forwarded: bool = False
+    inferred: tuple[str, ...] = ()
     type: Literal["message_status"] = "message_status"
 
 
@@ -156,6 +161,7 @@ class CallRinging:
     call_id: str
     aliases: tuple[str, ...] = ()
     forwarded: bool = False
+    inferred: tuple[str, ...] = ()
     type: Literal["call_ringing"] = "call_ringing"
 
 
@@ -177,6 +183,7 @@ class CallConnected:
     exact: bool
     aliases: tuple[str, ...] = ()
     forwarded: bool = False
+    inferred: tuple[str, ...] = ()
     type: Literal["call_connected"] = "call_connected"
 
 
@@ -193,6 +200,7 @@ class CallRejected:
     call_id: str
     aliases: tuple[str, ...] = ()
     forwarded: bool = False
+    inferred: tuple[str, ...] = ()
     type: Literal["call_rejected"] = "call_rejected"
 
 
@@ -287,6 +295,7 @@ class ReadingTaken:
     connected_calls_24h: Reading | None
     aliases: tuple[str, ...] = ()
     forwarded: bool = False
+    inferred: tuple[str, ...] = ()
     type: Literal["reading_taken"] = "reading_taken"
 
 

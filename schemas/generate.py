@@ -13,10 +13,12 @@ from pydantic import TypeAdapter
 
 from schemas.actions import ACTIONS
 from schemas.answers import Answer, StandingLine
+from schemas.business import BusinessState
 from schemas.changes import Change
 from schemas.events import FACT_TYPES, FACT_VERSIONS
 from schemas.policy import Policy
 from schemas.records import CallRow, GrantRow, Record, RequestRow
+from schemas.sendlog import Exchange
 from schemas.state import StoredState
 
 FOLDER: Final = Path(__file__).with_name("jsonschema")
@@ -25,7 +27,9 @@ EXAMPLES: Final = Path(__file__).with_name("examples")
 SHAPES: Final[Mapping[str, Any]] = {
     **{f"{name}.v{FACT_VERSIONS[name]}": kind for name, kind in FACT_TYPES.items()},
     **{f"action.{name}.v1": model for name, model in ACTIONS.items()},
+    "exchange.v1": Exchange,
     "pair_state.v1": StoredState,
+    "business_state.v1": BusinessState,
     "change.v1": Change,
     "record.v1": Record,
     "request_row.v1": RequestRow,

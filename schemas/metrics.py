@@ -27,14 +27,15 @@ GATEWAY: Final[tuple[Metric, ...]] = (
         name="callgrant_gateway_requests_total",
         kind="counter",
         unit="requests",
-        labels=("door", "outcome"),
-        meaning="Requests by door (meta, actions, …) and outcome (accepted, unauthenticated, too_large, invalid, …).",
+        labels=("provider", "kind", "outcome", "reason"),
+        meaning="Requests by door (provider meta, gupshup, …, business; kind webhook, verification, action, other), "
+        "outcome (accepted, answered, unauthenticated, refused, unavailable, gone) and reason (wrong, too_large, …).",
     ),
     Metric(
         name="callgrant_gateway_signature_slots_total",
         kind="counter",
         unit="requests",
-        labels=("door", "slot"),
+        labels=("provider", "kind", "slot"),
         meaning="Accepted requests by the slot of the secret that matched: shows when a rotated secret is unused.",
     ),
     Metric(
@@ -51,10 +52,23 @@ GATEWAY: Final[tuple[Metric, ...]] = (
         meaning="Bytes of records that wait for the broker's acknowledgement; at the bound the answer is 503.",
     ),
     Metric(
+        name="callgrant_gateway_connections",
+        kind="gauge",
+        unit="connections",
+        meaning="Open connections; beyond the bound a new one is told 503.",
+    ),
+    Metric(
         name="callgrant_gateway_ready",
         kind="gauge",
         unit="1",
         meaning="1 while the broker can acknowledge, 0 while it cannot.",
+    ),
+    Metric(
+        name="callgrant_gateway_secrets_unusable",
+        kind="gauge",
+        unit="1",
+        labels=("setting",),
+        meaning="1 while the file of that setting cannot be used and the secrets before it go on holding.",
     ),
 )
 WORKER: Final[tuple[Metric, ...]] = (
@@ -73,11 +87,26 @@ WORKER: Final[tuple[Metric, ...]] = (
         meaning="Facts folded, by outcome (new, repeated, late: beyond the horizon, kept in the log, without effect).",
     ),
     Metric(
+        name="callgrant_worker_translated_total",
+        kind="counter",
+        unit="facts",
+        labels=("provider", "type"),
+        meaning="Facts made of what came in, by the provider whose dialect said so and by type; repeats included.",
+    ),
+    Metric(
         name="callgrant_worker_ignored_total",
         kind="counter",
         unit="items",
         labels=("kind",),
         meaning="Parts of webhooks that carry nothing for us, by kind; unknown kinds count as `unknown`.",
+    ),
+    Metric(
+        name="callgrant_worker_unknown_total",
+        kind="counter",
+        unit="items",
+        labels=("kind", "name"),
+        meaning="Of what was ignored because nobody documented it: what payloads call it. The first names a process "
+        "meets, short words without long numbers; all further ones count as `other`.",
     ),
     Metric(
         name="callgrant_worker_deadletters_total",

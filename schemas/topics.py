@@ -145,18 +145,19 @@ REGISTRY: Final[tuple[Topic, ...]] = (
     Topic(
         name="business.state",
         key="business number",
-        value="what is known of a number, JSON",
+        value="BusinessState, JSON; the changelog of the worker's table of numbers",
         writers=("worker",),
         readers=("worker", "api"),
         spread="pairs",
-        settings=dict(_COMPACTED),
+        settings={**_COMPACTED, "message.timestamp.before.max.ms": str(STALE_STATE_MS)},
         derived=True,
     ),
     Topic(
         name="deadletters",
         key="as the origin",
-        value="the original bytes; headers: reason, path, origin topic, partition and offset",
-        writers=("worker", "projection"),
+        value="letters: the original bytes, headers: reason, path, detail, origin topic, partition, offset and time, "
+        "then those it came with; marks: empty, headers: marks (a letter's partition:offset), outcome",
+        writers=("worker", "projection", "operator"),
         readers=("operator",),
         spread="free",
         settings=_kept(30 * DAY_MS),

@@ -5,7 +5,9 @@ printed all the same), 2 usage. What is printed goes to stdout; counts, progress
 """
 
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +15,6 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import orjson
 import typer
-
-from deploy.cli.paper import print_json
 
 if TYPE_CHECKING:
     from schemas.codec import Unreadable
@@ -28,7 +28,8 @@ JUDGED, USAGE, PARKED = 0, 2, 3
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SHOWN_FAULTS: Final = 100
 _NO_INSTANT: Final = "no fact says when to judge: give an instant"
-
+_UNSEEN: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What JSON may hold as it is and a terminal acts upon."""
 
 Emit = Literal["standings", "changes", "facts", "requests", "grants", "calls"]
 
@@ -143,8 +144,9 @@ def replay(
                     write(line)
             case "standings" | "requests" | "grants" | "calls":
                 try:
-                    for row in done.judged(emit, asked):
-                        write(orjson.dumps(row))
+                    with _progress("Judging", hidden=sys.stdout.isatty()) as told:
+                        for row in done.judged(emit, asked, told):
+                            write(orjson.dumps(row))
                 except NothingToJudgeAt:
                     raise typer.BadParameter(_NO_INSTANT, param_hint="--as-of") from None
     _end(done.counts, stats, dead_letters)
@@ -174,7 +176,7 @@ def translate(
 
     if provider not in PROVIDERS:
         raise typer.BadParameter(f"unknown; known: {', '.join(sorted(PROVIDERS))}", param_hint="--provider")
-    counts, faults = Counts(), list[dict[str, Any]]()
+    counts, faults, unknown = Counts(), list[dict[str, Any]](), Counter[str]()
     with _inputs([file]) as sources, _put_aside(dead_letters, sources) as park, _output() as write:
         at = now() if received_at is None else received_at
         for line, done in translated(sources, provider, at, _policy(policy)):
@@ -188,6 +190,7 @@ def translate(
             if not isinstance(done, Unreadable):
                 counts.ignored.update(done.ignored)
                 counts.facts += len(done.facts)
+                unknown.update(done.unknown)
                 for fact in done.facts:
                     write(encode_fact(fact))
     summary = {
@@ -195,6 +198,7 @@ def translate(
         "facts": counts.facts,
         "ignored": dict(sorted(counts.ignored.items())),
         "why_ignored": {kind: IGNORED[kind] for kind in sorted(counts.ignored) if kind in IGNORED},
+        "unknown": dict(unknown.most_common(_SHOWN_FAULTS)),
         "parked": counts.parked,
         "why_parked": faults,
     }
@@ -222,19 +226,19 @@ def explain(
                 done = explained(sources, pair, _policy(policy), park, as_of=as_of, horizon_s=horizon, told=told)
         except NothingToJudgeAt:
             raise typer.BadParameter(_NO_INSTANT, param_hint="--as-of") from None
-    if as_json:
-        print_json(done.told)
-    else:
-        _print_story(text_of(done.told))
+    with _output() as write:
+        if as_json:
+            write(orjson.dumps(done.told, option=orjson.OPT_INDENT_2))
+        elif sys.stdout.isatty():
+            _print_in_colours(text_of(done.told))
+        else:
+            for line in text_of(done.told):
+                write("".join(text for text, _ in line).encode())
     raise typer.Exit(PARKED if done.parked else JUDGED)
 
 
-def _print_story(lines: "Iterable[list[Piece]]") -> None:
-    """In colours on a terminal, as plain text anywhere else; nothing is cut."""
-    if not sys.stdout.isatty():
-        for line in lines:
-            print("".join(text for text, _ in line))
-        return
+def _print_in_colours(lines: "Iterable[list[Piece]]") -> None:
+    """On a terminal; nothing is cut."""
     from rich.console import Console
     from rich.text import Text
 
@@ -245,8 +249,10 @@ def _print_story(lines: "Iterable[list[Piece]]") -> None:
 
 @contextmanager
 def _inputs(names: list[str]) -> "Iterator[Sources]":
-    from streams.replay.sources import Sources
+    from streams.replay.sources import STDIN, Sources
 
+    if names.count(STDIN) > 1:
+        raise typer.BadParameter("stdin can be read once: give - once", param_hint="FILE")
     try:
         sources = Sources(names)
     except OSError as fault:
@@ -261,6 +267,8 @@ def _put_aside(path: Path | None, sources: "Sources") -> "Iterator[Callable[[Lin
     if path is None:
         yield _nobody
         return
+    if path.exists() and any(path.samefile(name) for name in sources.names if Path(name).exists()):
+        raise typer.BadParameter(f"{path} is read in this run and would be overwritten", param_hint="--dead-letters")
     try:
         file = path.open("wb")
     except OSError as fault:
@@ -289,12 +297,18 @@ def _write(file: IO[bytes], line: bytes) -> None:
 def _output() -> Iterator[Callable[[bytes], None]]:
     """Stdout for lines of JSON. A reader who has enough (`| head`) ends the command without a fault."""
     out = sys.stdout.buffer
+    seen = sys.stdout.isatty()
     try:
-        yield lambda line: _write(out, line)
+        yield lambda line: _write(out, _escaped(line) if seen else line)
         out.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail at exit
         raise typer.Exit(JUDGED) from None
+
+
+def _escaped(line: bytes) -> bytes:
+    """The same JSON, without a character that a terminal acts upon."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
 
 
 @contextmanager
@@ -321,7 +335,8 @@ def _policy(path: Path | None) -> "Policy":
     try:
         return read_policy(path.read_bytes(), str(path))
     except PolicyUnusable as fault:
-        raise typer.BadParameter(str(fault), param_hint="--policy") from None
+        said = str(fault).removeprefix("CALLGRANT_POLICY_FILE: ")
+        raise typer.BadParameter(said, param_hint="--policy") from None
     except OSError as fault:
         raise typer.BadParameter(f"{path} cannot be read ({fault.strerror})", param_hint="--policy") from None
 
@@ -331,7 +346,8 @@ def _end(counts: "Counts", stats: bool, dead_letters: Path | None) -> None:
         typer.echo(orjson.dumps(_counts(counts)).decode(), err=True)
     elif counts.parked:
         where = f"see {dead_letters}" if dead_letters is not None else "--dead-letters FILE tells which and why"
-        typer.echo(f"callgrant: {counts.parked} parts could not be judged and were parked: {where}", err=True)
+        parts = "1 part" if counts.parked == 1 else f"{counts.parked} parts"
+        typer.echo(f"callgrant: {parts} of the input could not be judged, parked: {where}", err=True)
     raise typer.Exit(PARKED if counts.parked else JUDGED)
 
 

@@ -11,14 +11,14 @@ from schemas.changes import change_id
 from schemas.events import CallConnected, PairFact, ReadingTaken, RequestSent
 from schemas.policy import Policy
 from schemas.state import PairState
-from streams.permission.answer import usage_of
+from streams.permission.answer import calls_of, requests_of, usage_of
 from streams.permission.grants import Grant
 from streams.permission.number import Number
 from streams.permission.standing import Timeline, permission_of, standing_of
 from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 
 Change = dict[str, Any]
-_FILLING = (RequestSent, CallConnected)
+FILLING = (RequestSent, CallConnected)
 """What can fill a window."""
 _LOST = {"declined": "permission_declined", "expired": "permission_expired"}
 
@@ -37,7 +37,8 @@ def told_of_expiry(state: PairState, grant: Grant, before: Timeline, after: Time
     """
     deadline = grant.expires_at if grant.expires_at is not None else grant.granted_at
     data = {"grant_id": grant.grant_id}
-    return _named(_change(state, "permission_expired", "expired", deadline, before, after, None, data))
+    sides = _side(before), _side(after)
+    return _change(state, "permission_expired", "expired", deadline, sides, None, data)
 
 
 def announced(
@@ -58,12 +59,12 @@ def announced(
             said.append((notice.kind, "unanswered_calls", {"call_id": notice.id, "streak": notice.streak}))
         else:
             said.append(("anomaly_raised", notice.kind, {"kind": notice.kind, "decision_id": notice.id}))
-    if isinstance(fact, _FILLING):
-        said += _filled(before, after, policy, number)
-    return [
-        _named(_change(new, kind, cause, fact.occurred_at, before, after, fact.fact_id, data))
-        for kind, cause, data in said
-    ]
+    if isinstance(fact, FILLING):
+        said += _filled(fact, before, after, policy, number)
+    if not said:
+        return []
+    sides = _side(before), _side(after)
+    return [_change(new, kind, cause, fact.occurred_at, sides, fact.fact_id, data) for kind, cause, data in said]
 
 
 def drifted(
@@ -79,6 +80,8 @@ def drifted(
     used = usage_of(local, policy, number)
     ours = permission_of(local.hold)
     pairs: list[tuple[str, Any, Any]] = [("status", ours["status"], fact.status)]
+    if "status" in fact.inferred and "no_permission" not in (ours["status"], fact.status):
+        pairs = []  # it knows that there is a permission, not which
     if fact.status == ours["status"] == "temporary" and fact.expires_at is not None:
         pairs.append(("expires_at", ours["expiration_time"], fact.expires_at))
     for name, reading, times, span, maximum in (
@@ -93,13 +96,15 @@ def drifted(
     if not fields:
         return []
     data = {"fields": fields}
-    return [_named(_change(new, "drift_detected", "reading", fact.occurred_at, before, after, fact.fact_id, data))]
+    sides = _side(before), _side(after)
+    return [_change(new, "drift_detected", "reading", fact.occurred_at, sides, fact.fact_id, data)]
 
 
 def merged(row: PairState, fact: PairFact, before: Timeline, after: Timeline) -> Change:
     """The last announcement of a pair that became a forwarding address."""
     data = {"canonical_user": row.forwards_to}
-    return _named(_change(row, "pair_merged", "users_linked", fact.occurred_at, before, after, fact.fact_id, data))
+    sides = _side(before), _side(after)
+    return _change(row, "pair_merged", "users_linked", fact.occurred_at, sides, fact.fact_id, data)
 
 
 def _difference(before: Timeline, after: Timeline) -> tuple[str, str, Grant | None]:
@@ -120,22 +125,27 @@ def _difference(before: Timeline, after: Timeline) -> tuple[str, str, Grant | No
     return ("permission_declined", reason, None) if declined_again else ("", "", None)
 
 
-def _filled(before: Timeline, after: Timeline, policy: Policy, number: Number) -> list[tuple[str, str, dict[str, Any]]]:
-    """The windows that the fact filled."""
-    at, old, new = after.at, usage_of(before, policy, number), usage_of(after, policy, number)
+def _filled(
+    fact: PairFact, before: Timeline, after: Timeline, policy: Policy, number: Number
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """The windows that the fact filled: a request those of requests, a picked-up call that of calls."""
+    at, profile = after.at, policy.profiles[number.profile]
+    if isinstance(fact, RequestSent):
+        old, new = requests_of(before, policy), requests_of(after, policy)
+        windows = [("request_limit_24h", DAY_S, "requests_24h"), ("request_limit_7d", WEEK_S, "requests_7d")]
+    else:
+        old, new = calls_of(before), calls_of(after)
+        windows = [("connected_call_limit_24h", DAY_S, "connected_calls_24h")]
     found = []
-    for name, was, now, span, maximum in (
-        ("request_limit_24h", old.requests, new.requests, DAY_S, new.requests_24h),
-        ("request_limit_7d", old.requests, new.requests, WEEK_S, new.requests_7d),
-        ("connected_call_limit_24h", old.calls, new.calls, DAY_S, new.connected_calls_24h),
-    ):
-        if usage(was, at, span) < maximum <= usage(now, at, span):
-            found.append(("limit_reached", name, {"limit": name, "retry_at": release_at(now, at, span, maximum)}))
+    for name, span, limit in windows:
+        maximum = profile.at(limit, at)
+        if usage(old, at, span) < maximum <= usage(new, at, span):
+            found.append(("limit_reached", name, {"limit": name, "retry_at": release_at(new, at, span, maximum)}))
     return found
 
 
-def _named(change: Change) -> Change:
-    return {"change_id": change_id(change), **change}
+def _side(line: Timeline) -> dict[str, Any]:
+    return {"permission": permission_of(line.hold), **standing_of(line)}
 
 
 def _change(
@@ -143,20 +153,20 @@ def _change(
     kind: str,
     cause: str,
     at: int,
-    before: Timeline,
-    after: Timeline,
+    sides: tuple[dict[str, Any], dict[str, Any]],
     fact_id: str | None,
     data: dict[str, Any],
 ) -> Change:
-    return {
+    fields = {
         "type": kind,
         "phone_number_id": new.phone_number_id,
         "user": new.user,
         "occurred_at": at,
         "cause": cause,
-        "before": {"permission": permission_of(before.hold), **standing_of(before)},
-        "after": {"permission": permission_of(after.hold), **standing_of(after)},
+        "before": sides[0],
+        "after": sides[1],
         "fact_id": fact_id,
         "version": new.version,
         "data": data,
     }
+    return {"change_id": change_id(fields), **fields}

@@ -67,18 +67,26 @@ def answerable_from(state: PairState) -> int:
 
 
 def usage_of(line: Timeline, policy: Policy, number: Number) -> Usage:
-    """What counts at the instant of `line`. A connected call of either direction resets the request windows (domain
-    2.1).
-    """
-    profile, state = policy.profiles[number.profile], line.state
-    reset_at = max(calls.connected_starts(state.calls), default=0)
+    """What counts at the instant of `line`."""
+    profile = policy.profiles[number.profile]
     return Usage(
-        requests.counted(state.requests, policy, reset_at),
+        requests_of(line, policy),
         profile.at("requests_24h", line.at),
         profile.at("requests_7d", line.at),
-        calls.connected_starts(state.calls, "business_initiated"),
+        calls_of(line),
         profile.at("connected_calls_24h", line.at),
     )
+
+
+def requests_of(line: Timeline, policy: Policy) -> list[int]:
+    """What counts in the request windows. A connected call of either direction resets them (domain 2.1)."""
+    reset_at = max(calls.connected_starts(line.state.calls), default=0)
+    return requests.counted(line.state.requests, policy, reset_at)
+
+
+def calls_of(line: Timeline) -> list[int]:
+    """What counts in the window of connected calls."""
+    return calls.connected_starts(line.state.calls, "business_initiated")
 
 
 def may_request(line: Timeline, used: Usage, policy: Policy, number: Number) -> list[Obstacle]:

@@ -6,7 +6,7 @@ report, whatever its end was called (A12; design 15, calls).
 
 from collections.abc import Sequence
 
-from schemas.state import Call
+from schemas.marks import Call
 
 PULSE_S = 6
 

@@ -4,8 +4,9 @@ Owns where a fact's mark is kept and the merge of two facts with one id: every f
 in a fixed order, so the merge does not depend on which came first. Refuses to judge.
 """
 
-from bisect import insort
-from typing import Any, TypeVar, assert_never
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, Final, assert_never
 
 from schemas.codec import canonical
 from schemas.events import (
@@ -27,28 +28,42 @@ from schemas.events import (
     UsersLinked,
 )
 from schemas.ids import is_wa_id
-from schemas.state import (
+from schemas.marks import (
+    INFERRED,
     MAX_MESSAGES,
     MAX_UNMATCHED,
+    REVOKED,
     Call,
     Decision,
     Link,
     Message,
-    PairState,
     Refusal,
     Request,
     What,
+    marks_of,
 )
+from schemas.state import PairState
 from streams.permission.grants import order
 
-Mark = TypeVar("Mark", Request, Refusal, Call)
-
-_STATUS_FIELD = {"sent": "status_sent_at", "delivered": "delivered_at", "read": "read_at", "failed": "failed_at"}
+_STATUS_FIELD: Final = {
+    status: Request._fields.index(field)
+    for status, field in (
+        ("sent", "status_sent_at"),
+        ("delivered", "delivered_at"),
+        ("read", "read_at"),
+        ("failed", "failed_at"),
+    )
+}
+_CALL: Final = {field: place for place, field in enumerate(Call._fields)}
+_CALL_RECORDED: Final = _CALL["recorded_at"]
+_ERROR: Final = Request._fields.index("error_code")
 _READ: dict[str, What] = {
     "no_permission": "read_none",
     "temporary": "read_temporary",
     "permanent": "read_permanent",
 }
+_BASIS: Final = frozenset({"is_permanent", "phone_number_id"})
+"""What a grant rests on; inferred, it is unconfirmed."""
 _TELLING: dict[int, What] = {138_006: "refused_138006", 138_017: "refused_138017"}
 
 
@@ -94,12 +109,15 @@ def _word(fact: PermissionReplied | ReadingTaken | UserNumberChanged) -> Decisio
             what: What = "reject" if fact.response == "reject" else "permanent" if fact.is_permanent else "temporary"
             name = fact.message_id or f"#{fact.fact_id}"
             expires_at = fact.expires_at if what == "temporary" else None
-            return Decision(name, fact.occurred_at, fact.recorded_at, what, expires_at, fact.source, fact.context_id)
+            said = (INFERRED if _BASIS.intersection(fact.inferred) else 0) | (REVOKED if fact.revoked else 0)
+            at, received = fact.occurred_at, fact.recorded_at
+            return Decision(name, at, received, what, expires_at, fact.source, fact.context_id, None, said or None)
         case ReadingTaken():
             opens = (1 if fact.can_request else 0) | (2 if fact.can_call else 0)
             expires_at = fact.expires_at if fact.status == "temporary" else None
             name, what = f"#{fact.fact_id}", _READ[fact.status]
-            return Decision(name, fact.occurred_at, fact.recorded_at, what, expires_at, None, None, opens)
+            hints = INFERRED if "status" in fact.inferred else None
+            return Decision(name, fact.occurred_at, fact.recorded_at, what, expires_at, None, None, opens, hints)
         case UserNumberChanged():
             what = "moved_away" if fact.role == "old" else "moved_here"
             return Decision(f"#{fact.fact_id}", fact.occurred_at, fact.recorded_at, what, None, None, fact.other)
@@ -108,21 +126,24 @@ def _word(fact: PermissionReplied | ReadingTaken | UserNumberChanged) -> Decisio
 
 
 def _with_decision(state: PairState, word: Decision) -> PairState:
-    rest = state.decisions
-    for place, held in enumerate(rest):
-        if held.id == word.id:
+    words = marks_of(Decision, state.decisions)
+    for place, raw in enumerate(words.raw):
+        if raw[0] == word.id:
+            held = words[place]
             said: Any = min((held[3:], word[3:]), key=canonical)
             merged = Decision(word.id, min(held.at, word.at), min(held.recorded_at, word.recorded_at), *said)
             if merged == held:
                 return state
-            word, rest = merged, rest[:place] + rest[place + 1 :]
+            words = marks_of(Decision, (*words[:place], *words[place + 1 :]))
+            word = merged
             break
-    words = list(rest)
-    insort(words, word, key=order)
-    return state._replace(decisions=tuple(words))
+    place = len(words)
+    if place and order(words[-1]) >= order(word):
+        place = bisect_left(words, order(word), key=order)
+    return state._replace(decisions=words.put(place, word, instead=False))
 
 
-def _with_requests(state: PairState, entries: tuple[Request, ...]) -> PairState:
+def _with_requests(state: PairState, entries: Sequence[Request]) -> PairState:
     if entries is state.requests:
         return state
     if len(entries) <= MAX_UNMATCHED:
@@ -131,32 +152,30 @@ def _with_requests(state: PairState, entries: tuple[Request, ...]) -> PairState:
     return state._replace(requests=kept, dropped=state.dropped + lost)
 
 
-def _with_status(entries: tuple[Request, ...], fact: MessageStatus) -> tuple[Request, ...]:
-    place, held = _find(entries, Request(fact.message_id))
-    name = _STATUS_FIELD[fact.status]
-    seen: dict[str, Any] = {name: smaller(getattr(held, name), fact.occurred_at)}
+def _with_status(entries: Sequence[Request], fact: MessageStatus) -> Sequence[Request]:
+    marks = marks_of(Request, entries)
+    place, there = marks.find(fact.message_id)
+    held = marks[place] if there else Request(fact.message_id)
+    fields: list[Any] = [*held]
+    field = _STATUS_FIELD[fact.status]
+    fields[field] = smaller(fields[field], fact.occurred_at)
     if fact.status == "failed":
-        seen["error_code"] = smaller(held.error_code, fact.error_code)
-    return _put(entries, place, held, held._replace(**seen))
+        fields[_ERROR] = smaller(fields[_ERROR], fact.error_code)
+    merged = Request(*fields)
+    return entries if merged == held and there else marks.put(place, merged, instead=there)
 
 
-def _with_request(entries: tuple[Request, ...], fact: RequestSent) -> tuple[Request, ...]:
-    place, held = _find(entries, Request(fact.message_id))
+def _with_request(entries: Sequence[Request], fact: RequestSent) -> Sequence[Request]:
+    marks = marks_of(Request, entries)
+    place, there = marks.find(fact.message_id)
+    held = marks[place] if there else Request(fact.message_id)
     template = (fact.template.name, fact.template.language, fact.template.category) if fact.template else None
     said: Any = (fact.kind, template, fact.campaign, fact.origin, fact.reservation_id)
     if held.sent_at is not None:
         said = min(said, held[3:8], key=canonical)
-    kind, template, campaign, origin, reservation_id = said
-    merged = held._replace(
-        sent_at=smaller(held.sent_at, fact.occurred_at),
-        recorded_at=smaller(held.recorded_at, fact.recorded_at),
-        kind=kind,
-        template=template,
-        campaign=campaign,
-        origin=origin,
-        reservation_id=reservation_id,
-    )
-    return _put(entries, place, held, merged)
+    sent_at, recorded_at = smaller(held.sent_at, fact.occurred_at), smaller(held.recorded_at, fact.recorded_at)
+    merged = Request._make((held.message_id, sent_at, recorded_at, *said, *held[8:]))
+    return entries if merged == held and there else marks.put(place, merged, instead=there)
 
 
 def _with_refusal(state: PairState, fact: RequestRefused | CallRefused) -> PairState:
@@ -171,67 +190,86 @@ def _with_refusal(state: PairState, fact: RequestRefused | CallRefused) -> PairS
         fact.campaign,
         fact.origin,
     )
-    place, held = _find(state.refusals, mark)
-    if held is not mark:
+    marks = marks_of(Refusal, state.refusals)
+    place, there = marks.find(mark.id)
+    held = marks[place] if there else None
+    if held is not None:
         said: Any = min((held[3:], mark[3:]), key=canonical)
         mark = Refusal(mark.id, min(held.at, mark.at), min(held.recorded_at, mark.recorded_at), *said)
-    marks = _put(state.refusals, place, held, mark)
-    if marks is not state.refusals:
-        state = state._replace(refusals=marks)
+    if mark != held:
+        state = state._replace(refusals=marks.put(place, mark, instead=there))
     what = _TELLING.get(mark.error_code)
     return state if what is None else _with_decision(state, Decision(f"!{mark.id}", mark.at, mark.recorded_at, what))
 
 
 def _with_call(
-    entries: tuple[Call, ...],
+    entries: Sequence[Call],
     fact: CallOffered | CallRinging | CallConnected | CallRejected | CallEnded | DispositionRecorded,
-) -> tuple[Call, ...]:
-    place, held = _find(entries, Call(fact.call_id, fact.recorded_at))
-    said: dict[str, Any] = {"recorded_at": fact.recorded_at}
+) -> Sequence[Call]:
+    marks = marks_of(Call, entries)
+    place, there = marks.find(fact.call_id)
+    held = marks[place] if there else Call(fact.call_id, fact.recorded_at)
+    if isinstance(fact, DispositionRecorded):
+        newest = max((held.disposed_at or 0, held.disposition or ""), (fact.occurred_at, fact.outcome))
+        merged = held._replace(disposed_at=newest[0], disposition=newest[1])
+        return entries if merged == held and there else marks.put(place, merged, instead=there)
+    fields: list[Any] = [*held]
+    for field, value in ((_CALL_RECORDED, fact.recorded_at), *_said_of_call(fact)):
+        if value is not None:
+            fields[field] = smaller(fields[field], value)
+    merged = Call(*fields)
+    return entries if merged == held and there else marks.put(place, merged, instead=there)
+
+
+def _said_of_call(
+    fact: CallOffered | CallRinging | CallConnected | CallRejected | CallEnded,
+) -> tuple[tuple[int, Any], ...]:
+    """What the fact says of the call, by the place of the field."""
+    at = fact.occurred_at
     match fact:
-        case CallOffered():
-            said |= {
-                "direction": fact.direction,
-                "offered_at": fact.occurred_at,
-                "campaign": fact.campaign,
-                "origin": fact.origin,
-                "reservation_id": fact.reservation_id,
-            }
         case CallRinging():
-            said |= {"ringing_at": fact.occurred_at}
+            return ((_CALL["ringing_at"], at),)
+        case CallOffered():
+            return (
+                (_CALL["direction"], fact.direction),
+                (_CALL["offered_at"], at),
+                (_CALL["campaign"], fact.campaign),
+                (_CALL["origin"], fact.origin),
+                (_CALL["reservation_id"], fact.reservation_id),
+            )
         case CallConnected():
-            said |= {"direction": fact.direction, "started_at" if fact.exact else "accepted_at": fact.occurred_at}
+            picked_up = "started_at" if fact.exact else "accepted_at"
+            return (_CALL["direction"], fact.direction), (_CALL[picked_up], at)
         case CallRejected():
-            said |= {"rejected_at": fact.occurred_at}
+            return ((_CALL["rejected_at"], at),)
         case CallEnded():  # its start came as a fact of its own, beside it
-            said |= {
-                "direction": fact.direction,
-                "terminated_at": fact.occurred_at,
-                "status": fact.status,
-                "ended_at": fact.ended_at,
-                "duration_s": fact.duration_s,
-                "error_code": fact.error_code,
-            }
-        case DispositionRecorded():
-            newest = max((held.disposed_at or 0, held.disposition or ""), (fact.occurred_at, fact.outcome))
-            return _put(entries, place, held, held._replace(disposed_at=newest[0], disposition=newest[1]))
+            return (
+                (_CALL["direction"], fact.direction),
+                (_CALL["terminated_at"], at),
+                (_CALL["status"], fact.status),
+                (_CALL["ended_at"], fact.ended_at),
+                (_CALL["duration_s"], fact.duration_s),
+                (_CALL["error_code"], fact.error_code),
+            )
         case other:
             assert_never(other)
-    merged = held._replace(**{name: smaller(getattr(held, name), value) for name, value in said.items()})
-    return _put(entries, place, held, merged)
 
 
 def _with_message(state: PairState, message: Message) -> PairState:
-    for held in state.messages:
-        if held.fact_id == message.fact_id:
-            if held.at <= message.at:
+    held = marks_of(Message, state.messages)
+    for place, (fact_id, at) in enumerate(held.raw):
+        if fact_id == message.fact_id:
+            if at <= message.at:
                 return state
-            rest = {one for one in state.messages if one is not held}
-            return state._replace(messages=tuple(sorted({*rest, message}, key=_by_time)))
-    messages = sorted({*state.messages, message}, key=_by_time)
+            held = marks_of(Message, (*held[:place], *held[place + 1 :]))
+            break
+    place = len(held)
+    if place and _by_time(held[-1]) > _by_time(message):
+        place = bisect_left(held, _by_time(message), key=_by_time)
+    messages = held.put(place, message, instead=False)
     if len(messages) <= MAX_MESSAGES:
-        return state._replace(messages=tuple(messages))
-    kept = tuple(messages[-MAX_MESSAGES:])
+        return state._replace(messages=messages)
+    kept = marks_of(Message, messages[-MAX_MESSAGES:])
     return state if kept == state.messages else state._replace(messages=kept, dropped=state.dropped + 1)
 
 
@@ -251,28 +289,7 @@ def _by_time(message: Message) -> tuple[int, str]:
     return message.at, message.fact_id
 
 
-def _find(entries: tuple[Mark, ...], absent: Mark) -> tuple[int, Mark]:
-    """Where the entry with the id of `absent` stands or would stand, and the entry as it is so far."""
-    low, high, name = 0, len(entries), absent[0]
-    while low < high:
-        middle = (low + high) // 2
-        if entries[middle][0] < name:
-            low = middle + 1
-        else:
-            high = middle
-    if low < len(entries) and entries[low][0] == name:
-        return low, entries[low]
-    return low, absent
-
-
-def _put(entries: tuple[Mark, ...], place: int, held: Mark, merged: Mark) -> tuple[Mark, ...]:
-    stands: bool = place < len(entries) and entries[place] is held
-    if stands and merged == held:
-        return entries
-    return entries[:place] + (merged,) + entries[place + stands :]  # noqa: RUF005 - unpacking loses the one type
-
-
-def _bounded(entries: tuple[Request, ...], words: tuple[Decision, ...]) -> tuple[tuple[Request, ...], int]:
+def _bounded(entries: Sequence[Request], words: Sequence[Decision]) -> tuple[Sequence[Request], int]:
     """The entries without the oldest ones that match no known request, where those exceed their bound (design 4)."""
     contexts = {word.context_id for word in words}
     unmatched = [entry for entry in entries if entry.sent_at is None and entry.message_id not in contexts]
@@ -281,7 +298,7 @@ def _bounded(entries: tuple[Request, ...], words: tuple[Decision, ...]) -> tuple
         return entries, 0
     unmatched.sort(key=_newest)
     gone = {entry.message_id for entry in unmatched[:excess]}
-    return tuple(entry for entry in entries if entry.message_id not in gone), excess
+    return marks_of(Request, [entry for entry in entries if entry.message_id not in gone]), excess
 
 
 def _newest(entry: Request) -> tuple[int, str]:

@@ -7,8 +7,8 @@ evidence: what a word needs to know of its request and of the streak comes in. A
 from typing import NamedTuple
 
 from schemas.ids import derived_id
+from schemas.marks import Decision
 from schemas.policy import Policy
-from schemas.state import Decision
 
 CALL_PREFIX = "wacid."
 RANKS = {
@@ -117,14 +117,17 @@ def decided(
 def _accepted(
     hold: Hold, word: Decision, flags: tuple[str, ...], number: str, policy: Policy
 ) -> tuple[Hold, Grant | None]:
-    """G1-G6, G13-G15. WhatsApp's own accept prolongs what is held; the user's replaces it."""
+    """G1-G6, G13-G15. WhatsApp's own accept prolongs what is held; the user's replaces it. What a dialect left to be
+    inferred is unconfirmed (domain 4.3; scenario 48).
+    """
     if word.source is None:
         flags = (*flags, "source_inferred")
     held, automatic, permanent = hold.grant, is_automatic(word), word.what == "permanent"
     if held is not None and automatic and not (permanent and held.kind == "temporary"):
         return _prolonged(hold, held, word, policy), None
     if held is not None and held.kind == "permanent" and permanent:
-        return hold._replace(grant=held._replace(confirmed=True), decided_by=word.id, confirmed=True), None
+        confirmed = held.confirmed or not word.is_inferred
+        return hold._replace(grant=held._replace(confirmed=confirmed), decided_by=word.id, confirmed=confirmed), None
     expires_at: int | None = None
     if not permanent:
         expires_at = word.expires_at
@@ -143,11 +146,11 @@ def _accepted(
         granted_at=word.at,
         expires_at=expires_at,
         request_id=context if via == "request" else None,
-        confirmed=True,
+        confirmed=not word.is_inferred,
         flags=tuple(sorted(set(flags))),
     )
     ended = None if held is None else held._replace(ended_at=word.at, end_cause="replaced")
-    return Hold(grant, hold.reason, word.id, grant.flags, True), ended
+    return Hold(grant, hold.reason, word.id, grant.flags, grant.confirmed), ended
 
 
 def _prolonged(hold: Hold, held: Grant, word: Decision, policy: Policy) -> Hold:
@@ -172,7 +175,7 @@ def _rejected(hold: Hold, word: Decision, flags: tuple[str, ...], *, at_threshol
         if hold.reason == "auto_revoke_inferred":
             return Hold(None, "auto_revoked", word.id, _sorted(flags), True), None
         return Hold(None, hold.reason, word.id, _sorted((*flags, "revoke_without_grant")), hold.confirmed), None
-    if word.context_id:
+    if word.context_id and not word.is_revocation:
         return Hold(None, "declined", word.id, _sorted(flags), True), None
     return Hold(None, "revoked", word.id, _sorted((*flags, "revoke_without_grant")), True), None
 
@@ -183,8 +186,11 @@ def _observed(hold: Hold, word: Decision, number: str, policy: Policy) -> tuple[
     if word.what in ("read_none", "refused_138006"):
         reason = "refused_138006" if error else "reading"
         if held is None:  # nothing was granted: the reason stays, a reading confirms it
-            return hold._replace(confirmed=hold.confirmed or not error), None
-        return Hold(None, reason, word.id, (), not error), held._replace(ended_at=word.at, end_cause=reason)
+            return hold._replace(confirmed=hold.confirmed or not (error or word.is_inferred)), None
+        sure = not error and not word.is_inferred
+        return Hold(None, reason, word.id, (), sure), held._replace(ended_at=word.at, end_cause=reason)
+    if held is not None and word.is_inferred:  # it knows that there is a permission, not which
+        return hold, None
     if word.what == "read_temporary":
         if held is not None and held.kind == "temporary":  # it agrees; an expiry that it names is the truth, too
             named = word.expires_at if word.expires_at is not None else held.expires_at
@@ -202,6 +208,7 @@ def _observed(hold: Hold, word: Decision, number: str, policy: Policy) -> tuple[
 
 def _seen(word: Decision, number: str, kind: str, until: int | None, flags: tuple[str, ...]) -> Grant:
     error = word.what.startswith("refused_")
+    confirmed = not error and not word.is_inferred
     return Grant(
         grant_id=derived_id("grant", number, word.id),
         kind=kind,
@@ -210,7 +217,7 @@ def _seen(word: Decision, number: str, kind: str, until: int | None, flags: tupl
         granted_at=word.at,
         expires_at=until,
         request_id=None,
-        confirmed=not error,
+        confirmed=confirmed,
         flags=flags,
     )
 

@@ -6,12 +6,13 @@ latest receipt. The walk up to there is kept as `Base`, the marks go. A request 
 settled whole or not at all. Spans are seconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from schemas.events import PairFact, UsersLinked
+from schemas.marks import Call, Refusal, Request
 from schemas.policy import Policy
-from schemas.state import Base, Call, PairState, Refusal, Request
+from schemas.state import Base, PairState
 from streams.permission import refusals
 from streams.permission.calls import begun_at
 from streams.permission.number import Number
@@ -73,6 +74,7 @@ def settled(state: PairState, policy: Policy, number: Number, horizon_s: int | N
         refusals=tuple(mark for mark in state.refusals if mark.at > until or _still_blocks(mark, state.refusals)),
         calls=tuple(call for call in state.calls if begun_at(call) > until),
         messages=tuple(message for message in state.messages if message.at > until),
+        walked=None,
     )
 
 
@@ -105,7 +107,7 @@ def _last(call: Call) -> int:
     return max((sign for sign in signs if sign is not None), default=begun_at(call))
 
 
-def _still_blocks(mark: Refusal, marks: tuple[Refusal, ...]) -> bool:
+def _still_blocks(mark: Refusal, marks: Sequence[Refusal]) -> bool:
     """The last word that calling is off or the country not supported holds until something newer denies it."""
     lasting = (refusals.CALLING_OFF, refusals.COUNTRY)
     return mark.error_code in lasting and mark.at == refusals.latest(marks, mark.error_code)

@@ -26,7 +26,8 @@ from schemas.events import (
     UserNumberChanged,
 )
 from schemas.ids import derived_id
-from schemas.state import Base, Call, Decision, PairState, Refusal, Request
+from schemas.marks import Call, Decision, Refusal, Request
+from schemas.state import Base, PairState
 
 PROVIDER = "forwarded"
 _STATUSES = (
@@ -88,6 +89,8 @@ def _of_word(state: PairState, word: Decision) -> list[PairFact]:
                 expires_at=word.expires_at,
                 source="automatic" if word.source == "automatic" else "user_action" if word.source else None,
                 context_id=word.context_id,
+                revoked=word.is_revocation,
+                inferred=("is_permanent",) if word.is_inferred else (),
                 **common,
             )
         ]
@@ -104,6 +107,7 @@ def _of_word(state: PairState, word: Decision) -> list[PairFact]:
                 requests_24h=None,
                 requests_7d=None,
                 connected_calls_24h=None,
+                inferred=("status",) if word.is_inferred else (),
                 **common,
             )
         ]

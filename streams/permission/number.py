@@ -1,21 +1,21 @@
 """What is known of the business number decides before the pair does (domain 2.4, 3.8; design 15).
 
-Owns the number's evidence and its rules: calling switched off, blocked country, restriction. The country is the
-business number's, never the user's; an unknown country is allowed.
+Owns what a number is at an instant: calling switched off, blocked country, restriction. The country is the business
+number's, never the user's; an unknown country is allowed.
+
+What the policy file *names* of a number wins over what was registered: it is the operator's present word, holds at
+once and for every instant, and is the way out when something wrong was registered. Where both are silent the country
+is that of the display number. Errors that tell of the number (138000, 138013, 138014) stay evidence of the pair that
+met them: what says otherwise, a reading or an accepted call, is evidence of a pair too (`refusals`).
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, assert_never
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from schemas.events import (
-    BusinessRegistered,
-    BusinessRestricted,
-    BusinessSeen,
-    BusinessSettingsChanged,
-    NumberFact,
-    TemplateRegistered,
-)
+from schemas.business import BusinessState
 from schemas.policy import NumberEntry, Policy
+from streams.permission.windows import WEEK_S
 
 Profile = Literal["production", "sandbox"]
 
@@ -45,7 +45,7 @@ class Restriction(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """The evidence of one business number, each list by time. What is asked of it at an instant is computed."""
+    """One business number, each list by time. What is asked of it at an instant is computed."""
 
     profile: Profile = "production"
     country: str | None = None
@@ -59,46 +59,46 @@ class Number:
         return cls(profile=entry.profile, country=entry.country)
 
 
-def number_in(policy: Policy, phone_number_id: str) -> Number:
-    """What the policy file says of the number; a production number of unknown country where it says nothing."""
-    entry = policy.numbers.get(phone_number_id)
-    return UNKNOWN if entry is None else Number.of(entry)
-
-
 UNKNOWN = Number()
 
 
-def evolve_number(number: Number, fact: NumberFact) -> Number:
-    """The number with one more fact about it; the same object when the fact says nothing new."""
-    match fact:
-        case BusinessRegistered():
-            told = Registration(fact.occurred_at, fact.profile, fact.country)
-            if told in number.registrations:
-                return number
-            kept = tuple(sorted({*number.registrations, told}, key=repr))
-            kept = tuple(sorted(kept, key=lambda one: one.at))
-            profile, country = number.profile, number.country
-            for one in kept:
-                profile, country = one.profile or profile, one.country or country
-            return replace(number, registrations=kept, profile=profile, country=country)
-        case BusinessSettingsChanged():
-            if fact.calling_enabled is None:
-                return number
-            setting = Setting(fact.occurred_at, fact.calling_enabled)
-            if setting in number.settings:
-                return number
-            return replace(number, settings=tuple(sorted({*number.settings, setting})))
-        case BusinessRestricted():
-            if fact.restricts is None or fact.until is None:
-                return number
-            restriction = Restriction(fact.occurred_at, fact.restricts, fact.until)
-            if restriction in number.restrictions:
-                return number
-            return replace(number, restrictions=tuple(sorted({*number.restrictions, restriction})))
-        case BusinessSeen() | TemplateRegistered():
-            return number
-        case other:
-            assert_never(other)
+def number_in(
+    policy: Policy, phone_number_id: str, told: Iterable[BusinessState] = (), shown_in: str | None = None
+) -> Number:
+    """The number as the policy file and the evidence `told` of it say, whatever names it was told under.
+
+    `shown_in`: the country of its display number.
+    """
+    entry, told = policy.numbers.get(phone_number_id), tuple(told)
+    if not told and shown_in is None:
+        return UNKNOWN if entry is None else Number.of(entry)
+    registered = sorted((one.at, one.id, one.profile, one.country) for state in told for one in state.registrations)
+    profile: Profile = "production"
+    country: str | None = None
+    for _, _, said, where in registered:
+        profile, country = said or profile, where or country
+    if entry is not None:
+        profile = entry.profile if "profile" in entry.model_fields_set else profile
+        country = entry.country or country
+    settings = {
+        Setting(one.at, one.calling_enabled)
+        for state in told
+        for one in state.settings
+        if one.calling_enabled is not None
+    }
+    # Without an end it lasts as long as one that an error tells of (design 15).
+    restrictions = {
+        Restriction(one.at, one.restricts, one.at + WEEK_S if one.until is None else one.until)
+        for state in told
+        for one in state.restrictions
+    }
+    return Number(
+        profile=profile,
+        country=country or shown_in,
+        settings=tuple(sorted(settings)),
+        restrictions=tuple(sorted(restrictions)),
+        registrations=tuple(Registration(at, said, where) for at, _, said, where in registered),
+    )
 
 
 def country_supported(number: Number, at: int, policy: Policy) -> bool:

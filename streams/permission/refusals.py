@@ -6,7 +6,7 @@ webhook. 138006 and 138017 tell of the permission itself and are words on the gr
 
 from collections.abc import Iterable, Sequence
 
-from schemas.state import Decision, Refusal
+from schemas.marks import Decision, Refusal
 from streams.permission.windows import DAY_S, WEEK_S
 
 CALLING_OFF, COUNTRY, RESTRICTED = 138_000, 138_013, 138_014

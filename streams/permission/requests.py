@@ -6,11 +6,12 @@ grant.
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from copy import copy
 from itertools import islice
 from typing import NamedTuple
 
+from schemas.marks import Decision, Refusal, Request
 from schemas.policy import Policy
-from schemas.state import Decision, Refusal, Request
 
 Answers = Mapping[str, Sequence[Decision]]
 _RESPONSES = {"temporary": "accepted_temporary", "permanent": "accepted_permanent", "reject": "declined"}
@@ -85,10 +86,6 @@ class Book:
     def __init__(self, requests: Sequence[Request], answers: Answers) -> None:
         self.sent = known(requests)
         self.place = {entry.message_id: place for place, entry in enumerate(self.sent)}
-        self.answers = answers
-        self.answered = sorted(
-            (answer.at, self.place[name]) for name, given in answers.items() if name in self.place for answer in given
-        )
         self.aside: list[int | None] = [None] * len(self.sent)
         first: int | None = None
         for place in range(len(self.sent) - 1, -1, -1):
@@ -96,6 +93,20 @@ class Book:
             delivery = delivered_at(self.sent[place])
             if delivery is not None and (first is None or delivery < first):
                 first = delivery
+        self.answer(answers)
+
+    def answer(self, answers: Answers) -> None:
+        """Take these answers instead of the ones so far."""
+        self.answers = answers
+        self.answered = sorted(
+            [(answer.at, self.place[name]) for name, given in answers.items() if name in self.place for answer in given]
+        )
+
+    def with_answers(self, answers: Answers) -> "Book":
+        """The same requests with other answers."""
+        other = copy(self)
+        other.answer(answers)
+        return other
 
     def newer_answer(self, place: int, since: int, before: int) -> int | None:
         """When a request newer than the one at `place` was first answered from `since` on, and before `before`."""
@@ -118,25 +129,44 @@ def ends_at(book: Book, place: int, before: int, policy: Policy) -> int | None:
     if given:
         newer = book.newer_answer(place, given[0], before)
         return given[-1] + span if newer is None else min(given[-1] + span, newer)
-    if request.failed_at is not None:
-        return None
-    delivery, pushed = delivered_at(request), book.aside[place]
-    own = (delivery if delivery is not None else request.sent_at or 0) + span
-    return own if pushed is None else min(own, pushed)
+    return _unanswered_ends_at(request, book.aside[place], policy)
 
 
 def live(book: Book, place: int, at: int, policy: Policy) -> Life:
     """The request at `place` as judged at `at`, from evidence up to `at`. The caller fills in `attempt` and `prior`."""
     request, aside = book.sent[place], book.aside[place]
     given = book.answers.get(request.message_id, ())
-    ends = ends_at(book, place, at + 1, policy)
     if given:
+        ends = ends_at(book, place, at + 1, policy)
         return _life(request, given, ends, None, response_of(given[0]))
+    return waiting(request, aside, at, policy)
+
+
+def waiting(request: Request, aside: int | None, at: int, policy: Policy) -> Life:
+    """A request that nobody answered, as judged at `at`. `aside`: the first delivery of a newer one."""
+    ends = _unanswered_ends_at(request, aside, policy)
+    if ends is None:
+        return _life(request, (), None, None, "failed")
+    if aside == ends:
+        return _life(request, (), ends, aside, "superseded")
+    return _life(request, (), ends, None, "expired_no_response" if at >= ends else "open")
+
+
+def _unanswered_ends_at(request: Request, aside: int | None, policy: Policy) -> int | None:
     if request.failed_at is not None:
-        return _life(request, given, ends, None, "failed")
-    if aside is not None and aside == ends:
-        return _life(request, given, ends, aside, "superseded")
-    return _life(request, given, ends, None, "expired_no_response" if ends is not None and at >= ends else "open")
+        return None
+    delivery = delivered_at(request)
+    own = (delivery if delivery is not None else request.sent_at or 0) + policy.defaults.request_open_seconds
+    return own if aside is None else min(own, aside)
+
+
+def is_open(book: Book, place: int, at: int, policy: Policy) -> bool:
+    """Whether the request at `place` still waits for its first answer at `at`."""
+    request = book.sent[place]
+    if request.failed_at is not None or request.message_id in book.answers:
+        return False
+    ends = ends_at(book, place, at + 1, policy)
+    return ends is not None and at < ends and book.aside[place] != ends
 
 
 def known_by_reply(request: Request, given: Sequence[Decision], policy: Policy) -> Life:

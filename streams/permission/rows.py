@@ -5,7 +5,7 @@ Owns the field names of rows; what they say is judged elsewhere. Refuses to numb
 
 from typing import Any
 
-from schemas.state import Call
+from schemas.marks import Call
 from streams.permission.calls import begun_at, connected_at, is_over, outcome_of, pulses_of
 from streams.permission.grants import Grant
 from streams.permission.requests import Life
@@ -18,7 +18,8 @@ def request_row(life: Life) -> Row:
     name, language, category = life.template or (None, None, None)
     row = life._asdict()
     del row["template"]
-    return row | {"template_name": name, "template_language": language, "template_category": category}
+    row["template_name"], row["template_language"], row["template_category"] = name, language, category
+    return row
 
 
 def grant_row(grant: Grant) -> Row:

@@ -5,12 +5,13 @@ permission gives or ends a grant (`grants`), an unanswered call lengthens the ro
 (`requests`). As-of is the same walk with later evidence left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from schemas.marks import Call, Decision, Request
 from schemas.policy import Policy
-from schemas.state import Call, Decision, PairState, Request
+from schemas.state import PairState, Walked
 from streams.permission import calls, grants, requests, service_window, streak
 from streams.permission.grants import Grant, Hold
 from streams.permission.number import Number
@@ -30,6 +31,8 @@ _LABELS = {
     "auto_revoke_inferred": "auto_revoked",
     "expired": "expired",
 }
+_PRIOR_LETTERS = {"never": "n", "declined": "d", "expired": "e", "revoked": "r", "auto_revoked": "a", "granted": "g"}
+_PRIORS = {letter: prior for prior, letter in _PRIOR_LETTERS.items()}
 ANOMALIES = frozenset(
     {"downgrade", "reply_to_expired_request", "revoke_without_grant", "same_second_conflict", "unknown_request"}
 )
@@ -47,45 +50,63 @@ class Notice(NamedTuple):
 class Timeline:
     """A pair judged at `at`: what is held, every grant so far (ended ones first), requests, calls, the running streak.
 
-    The lives of requests are judged when asked: most questions need none, and a step only those that changed.
+    The lives of requests are judged when asked: most questions need none, and a step only those that changed. `since`:
+    the instant of the last thing the walk met.
     """
 
-    __slots__ = ("at", "book", "ended", "flags", "hold", "notices", "policy", "spans", "state", "unanswered")
+    __slots__ = (
+        "_book",
+        "_flags",
+        "_priors",
+        "at",
+        "ended",
+        "hold",
+        "notices",
+        "policy",
+        "since",
+        "spans",
+        "state",
+        "unanswered",
+    )
 
     hold: Hold
     unanswered: tuple[tuple[str, int], ...]
     ended: list[Grant]
     notices: list[Notice]
     spans: list[tuple[int, str]]
+    since: int
 
-    def __init__(self, state: PairState, at: int, policy: Policy, number: Number, beside: "Timeline | None") -> None:
-        self.at, self.policy = at, policy
-        self.state = state = as_of(state, at)
-        answers: dict[str, list[Decision]] = {}
-        for word in state.decisions:
-            if word.context_id is not None and grants.is_reply(word) and not grants.is_call(word.context_id):
-                answers.setdefault(word.context_id, []).append(word)
-        self.book = requests.Book(state.requests, answers)
-        self.flags = [_clues(state.decisions, place, self.book, policy) for place in range(len(state.decisions))]
-        if beside is not None and beside.at == at and self._walks_like(beside):
-            self.hold, self.unanswered, self.ended = beside.hold, beside.unanswered, beside.ended
-            self.notices, self.spans = beside.notices, beside.spans
-            return
-        walk = _Walk(state, policy, number)
-        beats = _beats(state, policy)
-        following = 0
-        for word, flags in zip(state.decisions, self.flags, strict=True):
-            while following < len(beats) and beats[following].at <= word.at:
-                walk.hear(beats[following])
-                following += 1
-            walk.take(word, flags)
-        for beat in beats[following:]:
-            walk.hear(beat)
-        walk.reach(at)
+    def __init__(self, state: PairState, at: int, policy: Policy) -> None:
+        self.at, self.policy, self.state = at, policy, state
+        self._book: requests.Book | None = None
+        self._flags: list[tuple[str, ...]] | None = None
+        self._priors: str | None = None
+
+    @property
+    def book(self) -> requests.Book:
+        """The requests with their answers."""
+        if self._book is None:
+            self._book = requests.Book(self.state.requests, _answers(self.state.decisions))
+        return self._book
+
+    def answered_after(self, before: "Timeline") -> None:
+        """Nothing but words on the permission tell this pair from that of `before`: their requests are the same."""
+        self._book = before.book.with_answers(_answers(self.state.decisions))
+
+    @property
+    def flags(self) -> list[tuple[str, ...]]:
+        """What is odd about each word on the permission, in their order."""
+        if self._flags is None:
+            words = self.state.decisions
+            self._flags = [clues(words, place, self.book, self.policy) for place in range(len(words))]
+        return self._flags
+
+    def take_over(self, walk: "Walk | Timeline") -> None:
+        """What a walk came to is what is held."""
         self.hold, self.unanswered, self.ended = walk.hold, walk.unanswered, walk.ended
-        self.notices, self.spans = walk.notices, walk.spans
+        self.notices, self.spans, self.since = walk.notices, walk.spans, walk.since
 
-    def _walks_like(self, other: "Timeline") -> bool:
+    def walks_like(self, other: "Timeline") -> bool:
         """Whether the walk over both is the same: the marks it looks at are, and so is what requests say of replies."""
         mine, theirs = self.state, other.state
         same = mine.decisions is theirs.decisions and mine.calls is theirs.calls and mine.base is theirs.base
@@ -116,12 +137,11 @@ class Timeline:
         """All that the life of a request is judged from, cheap to compare with that of another timeline of one
         instant.
         """
-        place = self.book.place.get(name)
+        book, place = self.book, self.book.place.get(name)
         if place is None:
             return (self.life(name),)
-        entry, given = self.book.sent[place], self.book.answers.get(name, ())
-        newer = self.book.newer_answer(place, given[0].at, self.at + 1) if given else None
-        return entry, self.book.aside[place], given, newer, place, _prior(self.spans, entry.sent_at or 0)
+        entry, ends = book.sent[place], requests.ends_at(book, place, self.at + 1, self.policy)
+        return entry, ends, book.aside[place] == ends, book.answers.get(name, ()), place, self._prior(place)
 
     def life(self, name: str) -> requests.Life:
         """One request, judged."""
@@ -130,7 +150,7 @@ class Timeline:
         if place is not None:
             attempts = state.base.attempts if state.base is not None else 0
             life = requests.live(book, place, self.at, self.policy)
-            return life._replace(attempt=attempts + place + 1, prior=_prior(self.spans, life.sent_at or 0))
+            return life._replace(attempt=attempts + place + 1, prior=self._prior(place))
         given = book.answers.get(name)
         if given is not None:
             entry = next((entry for entry in state.requests if entry.message_id == name), Request(name))
@@ -138,6 +158,81 @@ class Timeline:
             return life._replace(prior=_prior(self.spans, life.anchor_at - 1))
         life = requests.refused(next(one for one in state.refusals if one.id == f"request:{name}"))
         return life._replace(prior=_prior(self.spans, life.anchor_at))
+
+    def _prior(self, place: int) -> str:
+        if self._priors is not None and place < len(self._priors):
+            return prior_of(self._priors[place])
+        return _prior(self.spans, self.book.sent[place].sent_at or 0)
+
+    def walked(self, number: Number) -> Walked:
+        """What the next fact in order of time continues from."""
+        hold = self.hold
+        known = (
+            self._priors
+            if self._priors is not None
+            else "".join([_PRIOR_LETTERS[self._prior(place)] for place in range(len(self.book.sent))])
+        )
+        return Walked(
+            self.policy.rules_of(number.profile),
+            self.since,
+            hold.reason,
+            hold.decided_by,
+            hold.flags,
+            hold.confirmed,
+            None if hold.grant is None else tuple(hold.grant),
+            self.unanswered,
+            known,
+        )
+
+
+def _answers(words: Sequence[Decision]) -> dict[str, list[Decision]]:
+    answers: dict[str, list[Decision]] = {}
+    for word in words:
+        context = word.context_id
+        if context is not None and grants.is_reply(word) and not grants.is_call(context):
+            answers.setdefault(context, []).append(word)
+    return answers
+
+
+def timeline(state: PairState, at: int, policy: Policy, number: Number, beside: Timeline | None = None) -> Timeline:
+    """The evidence of `state` up to `at`, walked in order of time.
+
+    `beside`: another timeline of the same instant and pair, whose walk is taken over where it must be the same.
+    """
+    line = Timeline(as_of(state, at), at, policy)
+    if beside is not None and beside.at == at and line.walks_like(beside):
+        line.take_over(beside)
+        return line
+    state = line.state
+    walk = Walk.over(state, policy, number)
+    beats = _beats(state, policy)
+    following = 0
+    for word, flags in zip(state.decisions, line.flags, strict=True):
+        while following < len(beats) and beats[following].at <= word.at:
+            walk.hear(beats[following])
+            following += 1
+        walk.take(word, flags)
+    for beat in beats[following:]:
+        walk.hear(beat)
+    walk.reach(at)
+    line.take_over(walk)
+    return line
+
+
+def goes_on(state: PairState, at: int, policy: Policy, number: Number) -> Walked | None:
+    """What was judged so far, where it holds at `at` still: under the same rules, with nothing run out on the way."""
+    walked = state.walked
+    if walked is None or walked.by != policy.rules_of(number.profile) or at < state.judged_at:
+        return None
+    return None if state.due_at is not None and at >= state.due_at else walked
+
+
+def resumed(state: PairState, at: int, policy: Policy, walk: "Walk", priors: str) -> Timeline:
+    """The timeline where a walk that was continued has come to. Grants that ended earlier are not in it."""
+    line = Timeline(state, at, policy)
+    line._priors = priors  # noqa: SLF001 - of its own kind
+    line.take_over(walk)
+    return line
 
 
 def as_of(state: PairState, at: int) -> PairState:
@@ -195,24 +290,42 @@ def _cut(call: Call, at: int) -> Call | None:
     return cut if any(sign is not None for sign in signs) else None
 
 
-class _Walk:
+class Walk:
     """The walk: words and calls in order of time, with what is held and the row of unanswered calls on the way."""
 
-    __slots__ = ("ended", "hold", "notices", "number", "policy", "profile", "spans", "unanswered")
+    __slots__ = ("ended", "hold", "notices", "number", "policy", "profile", "since", "spans", "unanswered")
 
-    def __init__(self, state: PairState, policy: Policy, number: Number) -> None:
+    def __init__(
+        self,
+        state: PairState,
+        policy: Policy,
+        number: Number,
+        hold: Hold,
+        unanswered: tuple[tuple[str, int], ...],
+        since: int,
+    ) -> None:
         self.policy, self.number, self.profile = policy, state.phone_number_id, policy.profiles[number.profile]
         self.ended: list[Grant] = []
         self.notices: list[Notice] = []
+        self.hold, self.unanswered, self.since = hold, unanswered, since
+        self.spans = [(0, "granted" if hold.grant is not None else hold.reason)]
+
+    @classmethod
+    def over(cls, state: PairState, policy: Policy, number: Number) -> "Walk":
+        """From the beginning, or from what was settled."""
         base = state.base
         if base is None:
-            self.hold: Hold = grants.NOTHING
-            self.unanswered: tuple[tuple[str, int], ...] = ()
-        else:
-            grant = Grant(*base.grant) if base.grant is not None else None
-            self.hold = Hold(grant, base.reason, base.decided_by, base.flags, base.confirmed)
-            self.unanswered = base.streak
-        self.spans = [(0, "granted" if self.hold.grant is not None else self.hold.reason)]
+            return cls(state, policy, number, grants.NOTHING, (), 0)
+        grant = Grant(*base.grant) if base.grant is not None else None
+        hold = Hold(grant, base.reason, base.decided_by, base.flags, base.confirmed)
+        return cls(state, policy, number, hold, base.streak, base.until)
+
+    @classmethod
+    def on(cls, state: PairState, policy: Policy, number: Number, walked: Walked) -> "Walk":
+        """From where the last one stopped."""
+        grant = Grant(*walked.grant) if walked.grant is not None else None
+        hold = Hold(grant, walked.reason, walked.decided_by, walked.flags, walked.confirmed)
+        return cls(state, policy, number, hold, walked.streak, walked.since)
 
     def reach(self, at: int) -> None:
         """Time passes up to `at`."""
@@ -221,10 +334,12 @@ class _Walk:
             self.hold = hold
             self.ended.append(out)
             self.spans.append((out.ended_at or 0, "expired"))
+            self.since = max(self.since, out.ended_at or 0)
 
     def hear(self, beat: Beat) -> None:
         """A call of the row."""
         self.reach(beat.at)
+        self.since = max(self.since, beat.at)
         if beat.effect == "resets":
             self.unanswered = ()
             return
@@ -245,6 +360,7 @@ class _Walk:
     def take(self, word: Decision, flags: tuple[str, ...]) -> None:
         """A word on the permission."""
         self.reach(word.at)
+        self.since = max(self.since, word.at)
         at_threshold = len(self.unanswered) >= self.profile.at("unanswered_revoke", word.at)
         inferred = self.hold.reason == "auto_revoke_inferred" and self.hold.grant is None
         self.hold, out = grants.decided(self.hold, word, flags, self.number, self.policy, at_threshold=at_threshold)
@@ -260,27 +376,20 @@ class _Walk:
         self.notices += [Notice(flag, word.id, word.at, 0) for flag in said if flag in ANOMALIES]
 
 
-def timeline(state: PairState, at: int, policy: Policy, number: Number, beside: Timeline | None = None) -> Timeline:
-    """The evidence of `state` up to `at`, walked in order of time.
-
-    `beside`: another timeline of the same instant and pair, whose walk is taken over where it must be the same.
-    """
-    return Timeline(state, at, policy, number, beside)
-
-
 def _beats(state: PairState, policy: Policy) -> list[Beat]:
     if not state.calls:
         return []
-    beats = [
-        beat
-        for call in state.calls
-        if (beat := streak.beat_of(call, calls.connected_at(call), calls.outcome_of(call), policy)) is not None
-    ]
+    beats = [beat for call in state.calls if (beat := beat_of(call, policy)) is not None]
     beats.sort()
     return beats
 
 
-def _clues(words: tuple[Decision, ...], place: int, book: requests.Book, policy: Policy) -> tuple[str, ...]:
+def beat_of(call: Call, policy: Policy) -> Beat | None:
+    """What a call does to the streak."""
+    return streak.beat_of(call, calls.connected_at(call), calls.outcome_of(call), policy)
+
+
+def clues(words: Sequence[Decision], place: int, book: requests.Book, policy: Policy) -> tuple[str, ...]:
     """The flags that a reply's request and its neighbours in time give it (domain 1.3)."""
     word = words[place]
     if not grants.is_reply(word):
@@ -298,11 +407,21 @@ def _clues(words: tuple[Decision, ...], place: int, book: requests.Book, policy:
     return (*flags, "reply_to_expired_request") if ends is not None and word.at >= ends else flags
 
 
-def _same_second(words: tuple[Decision, ...], place: int) -> Iterator[Decision]:
+def _same_second(words: Sequence[Decision], place: int) -> Iterator[Decision]:
     """The other words of the second, which stand beside it."""
     at = words[place].at
     for way in (range(place - 1, -1, -1), range(place + 1, len(words))):
         yield from takewhile(lambda other: other.at == at, (words[other] for other in way))
+
+
+def prior_letter(hold: Hold) -> str:
+    """The letter, in `Walked.priors`, of a request sent while `hold` is held."""
+    return _PRIOR_LETTERS["granted" if hold.grant is not None else _PRIOR.get(hold.reason, hold.reason)]
+
+
+def prior_of(letter: str) -> str:
+    """The standing that a letter of `Walked.priors` means."""
+    return _PRIORS[letter]
 
 
 def _prior(spans: list[tuple[int, str]], at: int) -> str:
@@ -319,11 +438,12 @@ def label_of(line: Timeline) -> str:
     """The product's label, the first that fits (design 13)."""
     if line.hold.grant is not None:
         return "granted"
-    if any(life.final_class == "open" for life in line.lives):
+    book = line.book
+    if any(requests.is_open(book, place, line.at, line.policy) for place in range(len(book.sent))):
         return "pending"
     if line.hold.reason in _LABELS:
         return _LABELS[line.hold.reason]
-    asked = any(life.sent_at is not None and life.final_class not in ("failed", "refused") for life in line.lives)
+    asked = any(entry.failed_at is None or entry.message_id in book.answers for entry in book.sent)
     settled = line.state.base is not None and line.state.base.attempts > 0
     return "no_answer" if asked or settled else "not_requested"
 

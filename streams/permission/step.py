@@ -12,18 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.events import MessageStatus, PairFact, ReadingTaken, UserMessaged
+from schemas.events import MessageStatus, PairFact, ReadingTaken
 from schemas.ids import is_wa_id
+from schemas.marks import Call, Request, marks_of
 from schemas.policy import Policy
-from schemas.state import PairState, row_version
-from streams.permission.announce import announced, drifted, merged, ran_out, told_of_expiry
+from schemas.state import PairState, judged, row_version
+from streams.permission.announce import FILLING, announced, drifted, merged, ran_out, told_of_expiry
 from streams.permission.evolve import evolve
+from streams.permission.grants import Grant
 from streams.permission.horizon import HORIZON_S, settled, too_late
 from streams.permission.identity import facts_of, forwarded
 from streams.permission.number import Number
+from streams.permission.onward import Onward, onward
 from streams.permission.requests import Life
 from streams.permission.rows import call_row, change_row, grant_row, request_row
-from streams.permission.standing import Timeline, timeline
+from streams.permission.standing import Timeline, goes_on, timeline
 from streams.permission.windows import DAY_S
 
 Change = dict[str, Any]
@@ -63,14 +66,41 @@ def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horiz
         return Step(state, state.due_at, repeated=True)
     at = max(state.judged_at, fact.occurred_at)
     received = max(state.recorded_at, fact.recorded_at)
-    new = evidence._replace(version=state.version + 1, judged_at=at, recorded_at=received)
+    new = judged(evidence, state.version + 1, at, received)
     if new.forwards_to is not None:
         return _became_forwarding(state, new, fact, policy, number)
-    if _is_quiet(fact, state, new, at):
+    due = state.due_at is not None and at >= state.due_at
+    if not due and _is_quiet(fact, state, new):
         return Step(settled(new, policy, number, horizon_s), new.due_at, record=_record(new, NO_ROWS, (), fact))
+    walked = goes_on(state, at, policy, number)
+    if walked is not None and (on := onward(state, new, fact, policy, number, walked)) is not None:
+        return _gone_on(new, fact, on, policy, number, horizon_s)
+    return _walked(state, new, fact, policy, number, horizon_s)
+
+
+def _gone_on(new: PairState, fact: PairFact, on: Onward, policy: Policy, number: Number, horizon_s: int | None) -> Step:
+    """The fact continued what was judged before it."""
+    changes: Sequence[Change] = ()
+    held: tuple[Sequence[Grant], Sequence[Grant]] = ((), ())
+    if on.lines is not None:
+        before, after = on.lines
+        new = new._replace(due_at=_until(after), walked=on.walked)
+        if before.hold is not after.hold or after.notices or isinstance(fact, FILLING):
+            changes = announced(new, fact, before, after, policy, number)
+        held = _told_grants(before, after)
+    rows = _told_rows(new, _told_lives(*on.lives), held, _told_call(on.call))
+    record = _record(new, rows, changes, fact)
+    return Step(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)
+
+
+def _walked(
+    state: PairState, new: PairState, fact: PairFact, policy: Policy, number: Number, horizon_s: int | None
+) -> Step:
+    """All evidence is walked, without the fact and with it: it came out of order, or is of no plain kind."""
+    at = new.judged_at
     before = timeline(state, at, policy, number)
     after = timeline(new, at, policy, number, before)
-    new = new._replace(due_at=_until(after))
+    new = new._replace(due_at=_until(after), walked=after.walked(number))
     changes: list[Change] = []
     rows_before = before
     if (out := ran_out(before, since=state.judged_at)) is not None:
@@ -81,7 +111,7 @@ def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horiz
         changes += drifted(new, fact, local, before, after, policy, number)
     changes += announced(new, fact, before, after, policy, number)
     record = _record(new, _rows(new, rows_before, after), changes, fact)
-    return Step(settled(new, policy, number, horizon_s), _until(after), tuple(changes), record)
+    return Step(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)
 
 
 def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> Step:
@@ -94,6 +124,7 @@ def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> S
     # Not a new version: how ticks fall between facts differs when a batch is repeated, and must not show.
     new = state._replace(judged_at=max(deadline, state.judged_at), due_at=None)
     before, after = timeline(state, state.judged_at, policy, number), timeline(new, new.judged_at, policy, number)
+    new = new._replace(walked=after.walked(number))
     changes = [told_of_expiry(new, grant, before, after)] if (grant := before.hold.grant) is not None else []
     return Step(new, _until(after), tuple(changes), _record(new, _rows(new, before, after), changes, None))
 
@@ -105,17 +136,16 @@ def deadline_of(state: PairState, policy: Policy, number: Number) -> int | None:
     return _until(timeline(state, state.judged_at, policy, number))
 
 
-def _is_quiet(fact: PairFact, state: PairState, new: PairState, at: int) -> bool:
-    """Whether the fact can change nothing that is judged: a message of the user, a status of a message that is no
-    request, while nothing runs out on the way. Most of the traffic of a provider is of this kind."""
-    if state.due_at is not None and at >= state.due_at:
-        return False
-    if isinstance(fact, UserMessaged):
-        return True
-    if not isinstance(fact, MessageStatus):
-        return False
-    asked = any(entry.message_id == fact.message_id and entry.sent_at is not None for entry in new.requests)
-    return not asked and all(word.context_id != fact.message_id for word in new.decisions)
+def _is_quiet(fact: PairFact, state: PairState, new: PairState) -> bool:
+    """Whether the fact can change nothing that is judged, while nothing runs out on the way: a message of the user,
+    another name, a status of a message that is no request. Most of the traffic of a provider is of this kind."""
+    if isinstance(fact, MessageStatus):
+        entries = marks_of(Request, new.requests)
+        place, there = entries.find(fact.message_id)
+        asked = there and entries[place].sent_at is not None
+        return not asked and all(word.context_id != fact.message_id for word in new.decisions)
+    same = new.decisions is state.decisions and new.requests is state.requests and new.calls is state.calls
+    return same and new.refusals is state.refusals
 
 
 def _until(line: Timeline) -> int | None:
@@ -161,30 +191,37 @@ def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy:
 
 
 def _rows(new: PairState, before: Timeline, after: Timeline) -> dict[str, list[Row]]:
-    """The rows that differ, each whole; what is no longer true, or moved to another day, once more with
-    `is_deleted`.
-    """
-    common = {"phone_number_id": new.phone_number_id, "user": new.user, "version": row_version(new)}
-    lives = _lives(before, after)
-    held: tuple[list[Any], list[Any]] = (
-        ([], [])
-        if before.ended is after.ended and before.hold is after.hold
-        else _told(
-            {grant.grant_id: grant for grant in before.grants}, {grant.grant_id: grant for grant in after.grants}
-        )
-    )
+    """The rows that differ between two timelines of all evidence."""
     if before.state.calls is after.state.calls:
         rung: tuple[list[Row], list[Row]] = ([], [])
     else:
         old = {call.call_id: call_row(call) for call in before.state.calls}
         rung = _told(old, {call.call_id: call_row(call) for call in after.state.calls}, _call_day)
+    return _told_rows(new, _lives(before, after), _told_grants(before, after), rung)
+
+
+def _told_rows(
+    new: PairState,
+    lives: tuple[Sequence[Life], Sequence[Life]],
+    held: tuple[Sequence[Grant], Sequence[Grant]],
+    rung: tuple[Sequence[Row], Sequence[Row]],
+) -> dict[str, list[Row]]:
+    """The rows that differ, each whole; what is no longer true, or moved to another day, once more with
+    `is_deleted`.
+    """
+    number, user, version = new.phone_number_id, new.user, row_version(new)
+
+    def told(gone: Sequence[Row], is_so: Sequence[Row]) -> list[Row]:
+        rows = [*gone, *is_so]
+        for place, row in enumerate(rows):
+            row["phone_number_id"], row["user"], row["version"] = number, user, version
+            row["is_deleted"] = int(place < len(gone))
+        return rows
+
     return {
-        "requests": [request_row(life) | common | {"is_deleted": 1} for life in lives[0]]
-        + [request_row(life) | common | {"is_deleted": 0} for life in lives[1]],
-        "grants": [grant_row(grant) | common | {"is_deleted": 1} for grant in held[0]]
-        + [grant_row(grant) | common | {"is_deleted": 0} for grant in held[1]],
-        "calls": [row | common | {"is_deleted": 1} for row in rung[0]]
-        + [row | common | {"is_deleted": 0} for row in rung[1]],
+        "requests": told([request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]),
+        "grants": told([grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]),
+        "calls": told(rung[0], rung[1]),
     }
 
 
@@ -197,6 +234,27 @@ def _lives(before: Timeline, after: Timeline) -> tuple[list[Life], list[Life]]:
     changed = {name for name in new if name not in were or before.inputs(name) != after.inputs(name)}
     gone = {name: before.life(name) for name in old if name in changed or name not in are}
     return _told(gone, {name: after.life(name) for name in new if name in changed})
+
+
+def _told_lives(old: Sequence[Life], new: Sequence[Life]) -> tuple[Sequence[Life], Sequence[Life]]:
+    if not old:
+        return (), new
+    return _told({life.request_id: life for life in old}, {life.request_id: life for life in new})
+
+
+def _told_grants(before: Timeline, after: Timeline) -> tuple[list[Grant], list[Grant]]:
+    if before.ended is after.ended and before.hold is after.hold:
+        return [], []
+    return _told({each.grant_id: each for each in before.grants}, {each.grant_id: each for each in after.grants})
+
+
+def _told_call(rung: tuple[Call | None, Call] | None) -> tuple[Sequence[Row], Sequence[Row]]:
+    if rung is None:
+        return (), ()
+    was, call = rung
+    if was is None:
+        return (), (call_row(call),)
+    return _told({was.call_id: call_row(was)}, {call.call_id: call_row(call)}, _call_day)
 
 
 def _day_of(thing: Any) -> int:

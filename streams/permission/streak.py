@@ -7,8 +7,8 @@ A technical failure is nobody's refusal. What the fourth call does to the grant 
 
 from typing import Literal, NamedTuple
 
+from schemas.marks import Call
 from schemas.policy import Policy
-from schemas.state import Call
 
 BUSINESS, USER = "business_initiated", "user_initiated"
 _DIRECTIONS = {BUSINESS: "BUSINESS_INITIATED", USER: "USER_INITIATED"}

@@ -52,19 +52,20 @@ def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None 
             detail = "; also ".join([fault["message"], *(f"{one['path']}: {one['message']}" for one in others[:8])])
             notes.park(Unreadable(reason="invalid_action", path=fault["path"], detail=detail))
         else:
-            notes.facts.append(_fact(notes, checked))
+            notes.facts.append(fact_of(notes, checked))
     except Refused as refused:
         notes.park(refused.fault)
     return notes.done()
 
 
-def _fact(notes: Notes, action: Action) -> Fact:
+def fact_of(notes: Notes, action: Action) -> Fact:
+    """The fact of a checked action, under the provider of `notes`: the send log's door makes the same facts."""
     number = action.phone_number_id
     about: dict[str, Any] = {
         "phone_number_id": number,
         "occurred_at": action.occurred_at,
         "recorded_at": notes.received_at,
-        "provider": PROVIDER,
+        "provider": notes.provider,
     }
     match action:
         case BusinessRegisteredAction():
@@ -130,8 +131,7 @@ def _reading(notes: Notes, action: ReadingTakenAction, about: dict[str, Any]) ->
         allowed = ", ".join(sorted(READINGS))
         raise Refused("unknown_reading_provider", "$.provider", f"no reader knows its answers; known: {allowed}")
     answer = read(notes, action.response, "$.response")
-    fact_id = derived_id(
-        "reading_taken", action.phone_number_id, action.user, action.occurred_at, digest(asdict(answer))
-    )
+    natural = {name: told for name, told in asdict(answer).items() if name != "inferred"}  # ids are older than it is
+    fact_id = derived_id("reading_taken", action.phone_number_id, action.user, action.occurred_at, digest(natural))
     told = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
     return ReadingTaken(fact_id=fact_id, **about, **told)

@@ -6,27 +6,18 @@ the path to it, and no reason quotes a value.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
 from schemas.codec import canonical
-from schemas.events import EARLIEST_AT, LATEST_AT, Response
+from schemas.events import EARLIEST_AT, LATEST_AT
 from schemas.ids import PHONE_NUMBER_ID, WA_ID, user_of
 from streams.providers.translation import Refused
 
 MAX_ID: Final = 512
 MAX_SECONDS: Final = 1 << 31
-RESPONSES: Final[dict[str, Response]] = {
-    "accept": "accept",
-    "approve": "accept",
-    "granted": "accept",
-    "reject": "reject",
-    "rejected": "reject",
-    "denied": "reject",
-    "revoked": "reject",
-}
 _WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
 
 
@@ -45,6 +36,15 @@ def items(holder: Mapping[str, Any], name: str, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise Refused("unreadable", f"{path}.{name}", "an array is expected here")
     return value
+
+
+def first_of(holder: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]:
+    """The first of the names under which something stands, with it; else the first name and None."""
+    for name in names:
+        value = holder.get(name)
+        if value is not None:
+            return name, value
+    return names[0], None
 
 
 def identifier(value: Any, path: str) -> str | None:
@@ -72,7 +72,7 @@ def user_name(value: Any, path: str) -> str | None:
     if text is None:
         return None
     user = user_of(text)
-    if user is None:
+    if user is None or user.startswith("0"):  # no country code begins with 0, and none is ever guessed
         raise Refused("unreadable_user", path, "neither digits with a country code nor a business-scoped id")
     return user
 
@@ -90,7 +90,7 @@ def instant(value: Any, path: str) -> int | None:
             value = int(value)
         else:
             try:
-                moment = datetime.fromisoformat(value)
+                moment = datetime.fromisoformat(value.upper())
             except ValueError:
                 moment = None
             if moment is None or moment.tzinfo is None:

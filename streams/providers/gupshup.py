@@ -1,15 +1,27 @@
 """Gupshup: Meta's envelope with additions, in two dialects (domain 4.1, 4.2).
 
-Owns the one difference that matters: its guide for SIP sends no metadata and names the number by the entry's id. What
-it adds (`gs_id`, `billing-event`, the status `enqueued` on a clock of milliseconds) carries nothing for us.
+Owns how they are told apart. What it passes on (version 3) carries `gs_app_id` at the top and is Meta's, metadata and
+all. Its guide for SIP shows no metadata and names the number by the entry's id. A passed-on payload without metadata,
+its statuses `enqueued`, names the account there, which must never be taken for a number. What it adds (`gs_id`,
+`billing-event`, the status `enqueued` on a clock of milliseconds) carries nothing for us.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from streams.providers import meta
-from streams.providers.translation import Translation
+from streams.providers.fields import mapping
+from streams.providers.translation import Notes, Refused, Translation, parsed
+
+PROVIDER: Final = "gupshup"
 
 
 def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
-    return meta.translate(body, received_at, numbers, provider="gupshup", entry_is_number=True)
+    notes = Notes(received_at, PROVIDER)
+    try:
+        payload = mapping(parsed(body), "$")
+        meta.walk(notes, payload, numbers, entry_is_number="gs_app_id" not in payload)
+    except Refused as refused:
+        notes.park(refused.fault)
+    return notes.done()

@@ -43,24 +43,29 @@ def translate(
     numbers: Mapping[str, str] = NO_NUMBERS,
     *,
     provider: str = "meta",
-    entry_is_number: bool = False,
 ) -> Translation:
     """The facts of one webhook body.
 
     `received_at`: our clock, epoch seconds. `numbers`: phone_number_id by the digits of its display form.
-    `entry_is_number`: the dialect names the number by the entry's id where it sends no metadata.
     """
     notes = Notes(received_at, provider)
     try:
-        payload = mapping(parsed(body), "$")
-        if payload.get("object", "whatsapp_business_account") != "whatsapp_business_account":
-            notes.ignore("other_object")  # Messenger's `page` looks alike and is another product (domain 3.12)
-            return notes.done()
-        entries = items(payload, "entry", "$")
+        walk(notes, mapping(parsed(body), "$"), numbers)
     except Refused as refused:
         notes.park(refused.fault)
-        return notes.done()
-    for place, entry in enumerate(entries):
+    return notes.done()
+
+
+def walk(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str], *, entry_is_number: bool = False) -> None:
+    """Every item of Meta's envelope, for every wrapper that passes it on. Raises `Refused` when it is no envelope.
+
+    `entry_is_number`: the dialect names the number by the entry's id where it sends no metadata. In every other one an
+    entry's id is taken for the number only when it is known as one (domain 4.3 rule 5).
+    """
+    if payload.get("object", "whatsapp_business_account") != "whatsapp_business_account":
+        notes.ignore("other_object")  # Messenger's `page` looks alike and is another product (domain 3.12)
+        return
+    for place, entry in enumerate(items(payload, "entry", "$")):
         path = f"$.entry[{place}]"
         try:
             changes = items(mapping(entry, path), "changes", path)
@@ -72,7 +77,6 @@ def translate(
                 _change(notes, numbers, (entry, path), change, f"{path}.changes[{at}]", entry_is_number)
             except Refused as refused:
                 notes.park(refused.fault)
-    return notes.done()
 
 
 def _change(
@@ -85,17 +89,22 @@ def _change(
 ) -> None:
     field = mapping(change, path).get("field")
     if not isinstance(field, str) or (field not in _PAIRS and field not in _ACCOUNT):
-        notes.ignore(f"field_{field}" if isinstance(field, str) and field in FIELDS else "field_unknown")
+        if isinstance(field, str) and field in FIELDS:
+            notes.ignore(f"field_{field}")
+        else:
+            notes.ignore_unknown("field_unknown", field)
         return
     path = f"{path}.value"
     value = mapping(change.get("value"), path)
     if field in _ACCOUNT:
         _ACCOUNT[field](Account(notes, *entry, field), value, path)
         return
-    by_entry = entry_is_number and not value.get("metadata")
-    shared = change_of(
-        notes, numbers, value, path, number_id(entry[0].get("id"), f"{entry[1]}.id") if by_entry else None
-    )
+    named = None
+    if not value.get("metadata"):
+        said = entry[0].get("id")
+        if entry_is_number or (isinstance(said, str) and said in numbers.values()):
+            named = number_id(said, f"{entry[1]}.id")
+    shared = change_of(notes, numbers, value, path, named)
     if field == "calls":
         meta_calls.share_errors(notes, value)
     for name, read, model in _PAIRS[field]:

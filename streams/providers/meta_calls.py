@@ -38,8 +38,10 @@ def read_call(change: Change, call: dict[str, Any], path: str) -> None:
     """One element of `calls`."""
     event = word(call.get("event"))
     if event not in {"CONNECT", "TERMINATE"}:
-        known = event.lower() in CALL_EVENTS
-        change.notes.ignore(f"call_event_{event.lower()}" if known else "call_event_unknown")
+        if event.lower() in CALL_EVENTS:
+            change.notes.ignore(f"call_event_{event.lower()}")
+        else:
+            change.notes.ignore_unknown("call_event_unknown", call.get("event"))
         return
     direction = _direction(change, call, path)
     ours, theirs = ("from", TO) if direction == "business_initiated" else ("to", FROM)
@@ -103,7 +105,7 @@ def read_status(change: Change, status: dict[str, Any], path: str) -> None:
     """One element of `statuses` that is about a call: only calls of the business have any."""
     said = word(status.get("status"))
     if said not in {"RINGING", "ACCEPTED", "REJECTED"}:
-        change.notes.ignore("call_status_unknown")
+        change.notes.ignore_unknown("call_status_unknown", status.get("status"))
         return
     about = change.about(status, path, RECIPIENT)
     number, call_id = about["phone_number_id"], _call_id(status, path)

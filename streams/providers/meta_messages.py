@@ -12,7 +12,6 @@ from schemas.events import (
     MessageStatus,
     MessageStatusName,
     PermissionReplied,
-    ReplySource,
     Role,
     UserMessaged,
     UserNumberChanged,
@@ -20,17 +19,16 @@ from schemas.events import (
 from schemas.ids import derived_id
 from streams.providers import meta_calls
 from streams.providers.fields import (
-    RESPONSES,
     digest,
     error_code,
     identifier,
     instant,
-    instant_or_zero,
     mapping,
     user_name,
     word,
 )
 from streams.providers.meta_parties import CONTACT, FROM, RECIPIENT, Change, Names, names_of
+from streams.providers.replies import read_reply
 from streams.providers.translation import Refused
 
 _STATUSES: Final[dict[str, MessageStatusName]] = {
@@ -40,7 +38,7 @@ _STATUSES: Final[dict[str, MessageStatusName]] = {
     "PLAYED": "read",
     "FAILED": "failed",
 }
-_SOURCES: Final[dict[str, ReplySource]] = {"USER_ACTION": "user_action", "AUTOMATIC": "automatic"}
+_WAITING: Final = frozenset({"ENQUEUED", "ACCEPTED"})  # a wrapper's own words, Gupshup's and YCloud's
 _USER_MESSAGES: Final = frozenset(
     {"text", "image", "audio", "voice", "video", "document", "sticker", "location", "contacts", "button", "order"}
     | {"reaction", "interactive", "unsupported", "unknown"}  # the last two: Meta cannot show what the user sent
@@ -66,7 +64,7 @@ def read_message(change: Change, message: dict[str, Any], path: str) -> None:
     elif kind == "request_welcome":
         change.notes.ignore("message_request_welcome")
     elif kind not in _USER_MESSAGES:
-        change.notes.ignore("message_unknown")
+        change.notes.ignore_unknown("message_unknown", kind)
     elif message.get("group_id") is not None:
         change.notes.ignore("message_group")
     else:
@@ -79,45 +77,27 @@ def _kind_by_content(message: dict[str, Any]) -> str | None:
 
 
 def _reply(change: Change, message: dict[str, Any], said: Any, path: str) -> None:
-    place = f"{path}.interactive.call_permission_reply"
-    said = mapping(said, place)
-    yes_or_no = said.get("response")
-    response = RESPONSES.get(yes_or_no.lower()) if isinstance(yes_or_no, str) else None
-    if response is None:
-        change.notes.ignore("response_unknown")
+    reply = read_reply(change.notes, said, f"{path}.interactive.call_permission_reply", permanence=change.permanence)
+    if reply is None:
         return
     about = change.about(message, path, FROM)
     message_id = identifier(message.get("id"), f"{path}.id")
     context = message.get("context")
     context = mapping(context, f"{path}.context") if context is not None else {}
-    permanent = _permanent(change, said.get("is_permanent")) and response == "accept"
-    expires_at = None
-    if response == "accept" and not permanent:  # permanent with an expiry: permanent (design 15)
-        expiry = said.get("expiration_timestamp")
-        if expiry is None:
-            expiry = said.get("expiration_time")
-        expires_at = instant_or_zero(expiry, f"{place}.expiration_timestamp")
-    source = said.get("response_source")
-    if source is not None and word(source) not in _SOURCES:
-        change.notes.ignore("source_unknown")
     fields: dict[str, Any] = {
-        "response": response,
-        "is_permanent": permanent,
-        "expires_at": expires_at,
-        "source": _SOURCES.get(word(source)),
+        "response": reply.response,
+        "is_permanent": reply.is_permanent,
+        "expires_at": reply.expires_at,
+        "source": reply.source,
         "context_id": identifier(context.get("id"), f"{path}.context.id"),
     }
     natural = (message_id,) if message_id else (about["user"], _said_at(message, path), canonical(fields).decode())
     fact_id = derived_id("permission_replied", about["phone_number_id"], *natural)
-    change.notes.facts.append(PermissionReplied(fact_id=fact_id, message_id=message_id, **about, **fields))
-
-
-def _permanent(change: Change, said: Any) -> bool:
-    if isinstance(said, bool) or said is None:
-        return bool(said)
-    if word(said) not in {"TRUE", "FALSE"}:
-        change.notes.ignore("permanence_unknown")
-    return word(said) == "TRUE"
+    if reply.inferred:
+        about["inferred"] = (*change.inferred, *reply.inferred)
+    change.notes.facts.append(
+        PermissionReplied(fact_id=fact_id, message_id=message_id, revoked=reply.revoked, **about, **fields)
+    )
 
 
 def _said_at(message: dict[str, Any], path: str) -> str:
@@ -198,7 +178,10 @@ def read_status(change: Change, status: dict[str, Any], path: str) -> None:
     said = word(status.get("status"))
     name = _STATUSES.get(said)
     if name is None:
-        change.notes.ignore("status_enqueued" if said == "ENQUEUED" else "status_unknown")
+        if said in _WAITING:
+            change.notes.ignore("status_enqueued")
+        else:
+            change.notes.ignore_unknown("status_unknown", status.get("status"))
         return
     if status.get("recipient_type") == "group":
         change.notes.ignore("status_group")

@@ -48,7 +48,11 @@ class Names(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What all items of one change share. `display`: the digits of the number's display form."""
+    """What all items of one change share. `display`: the digits of the number's display form.
+
+    `permanence`: whether the dialect says of a permission that it is permanent. `inferred`: what of the fields of
+    every fact was inferred.
+    """
 
     notes: Notes
     numbers: Mapping[str, str]
@@ -56,6 +60,8 @@ class Change:
     display: str | None
     contacts: tuple[Names, ...]
     by_name: Mapping[str, Names]
+    permanence: bool = True
+    inferred: tuple[str, ...] = ()
 
     def about(self, item: Mapping[str, Any], path: str, keys: Keys, display: str | None = None) -> dict[str, Any]:
         """The fields that every fact of a pair has. `display`: the business side as a call names it."""
@@ -72,13 +78,13 @@ class Change:
 
     def fields(self, number: str, names: Names, at: int) -> dict[str, Any]:
         """The same fields from what is already read; keeps what the payload shows beside the item."""
-        if names.wa_id is not None:
+        if names.wa_id is not None and not self.inferred:  # what is inferred is not passed on as shown
             for other in (names.scoped, names.parent):
                 if other is not None:
                     self.notes.link(number, other, names.wa_id, at)
         if self.display is not None:
             self.notes.see(number, self.display, at)
-        return {
+        fields: dict[str, Any] = {
             "phone_number_id": number,
             "user": names.user,
             "aliases": names.aliases,
@@ -86,6 +92,9 @@ class Change:
             "recorded_at": self.notes.received_at,
             "provider": self.notes.provider,
         }
+        if self.inferred:
+            fields["inferred"] = self.inferred
+        return fields
 
     def _user(self, item: Mapping[str, Any], path: str, keys: Keys) -> Names:
         faults: list[Refused] = []

@@ -5,11 +5,12 @@ broken clock would otherwise carry its pair into the future, where every grant h
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from schemas.codec import Unreadable
-from streams.providers import actions, gupshup, meta
+from streams.providers import actions, gupshup, infobip, meta, sendlog, ycloud, zernio
 from streams.providers.meta import NO_NUMBERS
 from streams.providers.translation import Translation
 
@@ -17,7 +18,11 @@ PROVIDERS: Final[dict[str, Callable[[bytes, int, Mapping[str, str]], Translation
     "meta": meta.translate,
     "360dialog": partial(meta.translate, provider="360dialog"),
     "gupshup": gupshup.translate,
+    "infobip": infobip.translate,
+    "ycloud": ycloud.translate,
+    "zernio": zernio.translate,
     "actions": actions.translate,
+    "meta-sendlog": sendlog.translate,
 }
 
 
@@ -43,4 +48,4 @@ def translate(provider: str, body: bytes, received_at: int, numbers: Mapping[str
     if all(fact.occurred_at <= received_at + AHEAD_S for fact in done.facts):
         return done
     facts = tuple(fact for fact in done.facts if fact.occurred_at <= received_at + AHEAD_S)
-    return Translation(facts, done.ignored, (*done.parked, FUTURE))
+    return replace(done, facts=facts, parked=(*done.parked, FUTURE))

@@ -4,9 +4,10 @@ Owns the form of the outcome and the second reading of a body that orjson refuse
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -14,14 +15,23 @@ from schemas.codec import Unreadable
 from schemas.events import BusinessSeen, Fact, UsersLinked
 from schemas.ids import derived_id
 
+MAX_UNKNOWN: Final = 8
+"""Names of unknown things kept of one payload; whoever adds them up over payloads bounds them once more."""
+_HARMLESS: Final = re.compile(r"(?!.*[0-9]{4})[A-Za-z][A-Za-z0-9_.-]{0,39}")
+"""A name that may stand in a metric or a log: short, one word, and no room for a phone number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """The facts of one payload, what was ignored by kind (a closed set of kinds), and what could not be judged."""
+    """The facts of one payload, what was ignored by kind (a closed set of kinds), and what could not be judged.
+
+    `unknown`: of what was ignored because nobody documented it, the names, as `kind:name`; few, short and harmless.
+    """
 
     facts: tuple[Fact, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     parked: tuple[Unreadable, ...] = ()
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -39,7 +49,7 @@ class Notes:
     the earliest instant of its items.
     """
 
-    __slots__ = ("_linked", "_seen", "facts", "ignored", "parked", "provider", "received_at")
+    __slots__ = ("_linked", "_seen", "facts", "ignored", "parked", "provider", "received_at", "unknown")
 
     def __init__(self, received_at: int, provider: str) -> None:
         self.received_at = received_at
@@ -47,12 +57,22 @@ class Notes:
         self.facts: list[Fact] = []
         self.ignored: dict[str, int] = {}
         self.parked: list[Unreadable] = []
+        self.unknown: dict[str, int] = {}
         self._linked: dict[tuple[str, str, str], int] = {}
         self._seen: dict[tuple[str, str], int] = {}
 
     def ignore(self, kind: str) -> None:
         """Counts something that carries nothing for us. `kind` is one of `kinds.IGNORED`, never content."""
         self.ignored[kind] = self.ignored.get(kind, 0) + 1
+
+    def ignore_unknown(self, kind: str, name: object) -> None:
+        """Counts something nobody documented, and keeps what the payload calls it where that is a harmless word."""
+        self.ignore(kind)
+        if not isinstance(name, str) or not _HARMLESS.fullmatch(name):
+            return
+        named = f"{kind}:{name.lower()}"
+        if named in self.unknown or len(self.unknown) < MAX_UNKNOWN:
+            self.unknown[named] = self.unknown.get(named, 0) + 1
 
     def park(self, fault: Unreadable) -> None:
         """Keeps the reason why a part cannot be judged."""
@@ -93,7 +113,7 @@ class Notes:
                     provider=self.provider,
                 )
             )
-        return Translation(tuple(self.facts), self.ignored, tuple(self.parked))
+        return Translation(tuple(self.facts), self.ignored, tuple(self.parked), self.unknown)
 
 
 def parsed(body: bytes) -> Any:

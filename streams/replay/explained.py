@@ -18,7 +18,7 @@ from streams.replay.outlook import ahead, why
 from streams.replay.replay import NothingToJudgeAt, Park, replay
 from streams.replay.rules import Rule
 from streams.replay.scout import Scouted
-from streams.replay.sentences import span, utc
+from streams.replay.sentences import printable, span, utc
 from streams.replay.sources import Line, Sources, Told
 from streams.replay.story import entries
 
@@ -56,7 +56,8 @@ def explain(
     def put_aside(line: Line, fault: Unreadable) -> None:
         park(line, fault)
         if len(letters) < SHOWN_PARKED:
-            letters.append({"line": line.number, "reason": fault.reason, "path": fault.path, "detail": fault.detail})
+            where = {"file": line.file, "line": line.number} if sources.several else {"line": line.number}
+            letters.append({**where, "reason": fault.reason, "path": fault.path, "detail": fault.detail})
 
     done = replay(sources, policy, put_aside, as_of=as_of, horizon_s=horizon_s, asked=[pair], listen=listen, told=told)
     if done.at is None:
@@ -90,7 +91,12 @@ def explain(
 
 
 def text_of(told: dict[str, Any]) -> Iterator[list[Piece]]:
-    """The same for a person, line by line."""
+    """The same for a person, line by line; names of others do nothing to a terminal."""
+    for line in _lines_of(told):
+        yield [(printable(text), style) for text, style in line]
+
+
+def _lines_of(told: dict[str, Any]) -> Iterator[list[Piece]]:
     named = f", asked as {told['asked_as']}" if "asked_as" in told else ""
     yield [(f"{told['phone_number_id']}/{told['user']}", "bold"), (f"{named} at {utc(told['as_of'])}", "")]
     if told["other_names"]:
@@ -115,7 +121,7 @@ def _titled(
 
 def _entry(entry: dict[str, Any]) -> Iterator[list[Piece]]:
     times = f" ({entry['times']} times)" if entry["times"] > 1 else ""
-    rule = _rule(entry["rule"]) if entry["then"] or entry["what"] == "permission_replied" else []
+    rule = _rule(entry["rule"]) if entry["then"] or entry["what"] in _RULED else []
     yield [(f"  {utc(entry['at'])}  ", "cyan"), (entry["text"] + times, ""), *rule]
     if entry["learned_late"]:
         late = f"learned {span(entry['learned_at'] - entry['at'])} later, at {utc(entry['learned_at'])}"
@@ -127,6 +133,8 @@ def _entry(entry: dict[str, Any]) -> Iterator[list[Piece]]:
 
 
 _INDENT = " " * 27
+_RULED = frozenset({"permission_replied", "reading_taken", "business_settings_changed", "business_restricted"})
+"""Decided by a rule even where nothing came of it."""
 
 
 def _because(said: dict[str, Any]) -> Iterator[list[Piece]]:
@@ -158,7 +166,10 @@ def _about_input(about: dict[str, Any]) -> Iterator[list[Piece]]:
         if about[name]:
             yield [(f"{about[name]} {text}", "yellow")]
     for letter in about["why_parked"]:
-        yield [(f"  line {letter['line']}: {letter['reason']} at {letter['path']}: {letter['detail']}", "dim")]
+        file = f"{letter['file']}, " if "file" in letter else ""
+        yield [(f"  {file}line {letter['line']}: {letter['reason']} at {letter['path']}: {letter['detail']}", "dim")]
+    if (more := about["parked"] - len(about["why_parked"])) > 0:
+        yield [(f"  and {more} more; --dead-letters FILE tells them all", "dim")]
 
 
 def _colour(label: str) -> str:

@@ -17,8 +17,8 @@ from schemas.events import BusinessSeen, Fact, NumberFact, PairFact, UsersLinked
 from schemas.ids import Pair
 from schemas.policy import Policy
 from schemas.state import PairState
+from streams.permission.directory import Directory
 from streams.permission.step import Step, pass_time, step
-from streams.replay.numbers import Numbers
 
 Change = dict[str, Any]
 
@@ -61,7 +61,7 @@ class Fold:
     """All pairs of a history. `as_of`: leave out what occurred later; None: nothing."""
 
     policy: Policy
-    numbers: Numbers
+    numbers: Directory
     as_of: int | None = None
     horizon_s: int | None = None
     listener: Listener = field(default_factory=Listener)
@@ -70,18 +70,20 @@ class Fold:
     latest_at: int | None = None
     """The latest instant at which something occurred, of what is not left out."""
     _deadlines: dict[Pair, int] = field(default_factory=dict)
-    _later_links: dict[tuple[str, str, str], UsersLinked] = field(default_factory=dict)
+    _links_told: dict[str, int] = field(default_factory=dict)
+    """By fact id the earliest instant at which a link was told."""
+    _later_links: dict[str, UsersLinked] = field(default_factory=dict)
     _numbers_told: set[str] = field(default_factory=set)
 
     def take(self, fact: Fact) -> Unreadable | None:
         """One more fact. Answers why it could not be judged, should a rule fail on it: the others are judged all the
         same.
         """
+        if isinstance(fact, UsersLinked):  # first what nearly every payload repeats
+            return self._take_link(fact)
         if isinstance(fact, NumberFact):
             self._take_number(fact)
             return None
-        if isinstance(fact, UsersLinked):
-            return self._take_link(fact)
         self.counts.facts += 1
         if self.as_of is not None and fact.occurred_at > self.as_of:
             self.counts.left_out += 1
@@ -91,8 +93,8 @@ class Fold:
 
     def finish(self) -> int | None:
         """The end of the history: later links hold, and time passes for every pair. Answers the instant to judge at."""
-        for name in sorted(self._later_links):
-            self._deliver(self._later_links[name])
+        for link in sorted(self._later_links.values(), key=lambda one: (one.phone_number_id, one.user, one.wa_id)):
+            self._deliver(link)
         at = self.as_of if self.as_of is not None else self.latest_at
         if at is None:
             return None
@@ -128,17 +130,17 @@ class Fold:
         """Nearly every payload repeats the links of its users: only what is new, or earlier than what is known, is
         told.
         """
-        name = (fact.phone_number_id, fact.user, fact.wa_id)
-        state = self.states.get(Pair(fact.phone_number_id, fact.user))
-        if state is not None and any(link.wa_id == fact.wa_id and link.at <= fact.occurred_at for link in state.links):
+        known = self._links_told.get(fact.fact_id)
+        if known is not None and known <= fact.occurred_at:
             return None
         if self.as_of is not None and fact.occurred_at > self.as_of:
-            held = self._later_links.get(name)
+            held = self._later_links.get(fact.fact_id)
             if held is None:
                 self.counts.facts += 1
             if held is None or fact.occurred_at < held.occurred_at:
-                self._later_links[name] = fact
+                self._later_links[fact.fact_id] = fact
             return None
+        self._links_told[fact.fact_id] = fact.occurred_at
         self.counts.facts += 1
         self._occurred(fact.occurred_at)
         return self._deliver(fact)

@@ -19,7 +19,7 @@ from streams.providers.actions import PROVIDER as ACTIONS
 from streams.providers.translation import Refused, parsed
 
 BOM: Final = b"\xef\xbb\xbf"
-_FORM: Final = "a history line has received_at and one of webhook with body or body_base64, or action"
+_FORM: Final = "a history line has received_at and either webhook with body or body_base64, or action"
 _AS_WRITTEN: Final = re.compile(
     rb'[ \t]*\{[ \t]*"received_at"[ \t]*:[ \t]*"([^"\\]{1,40})"[ \t]*,[ \t]*'
     rb'(?:"webhook"[ \t]*:[ \t]*"([^"\\]{1,32})"[ \t]*,[ \t]*"body"|"action")[ \t]*:[ \t]*(\{.*\})[ \t]*\}[ \t\r\n]*',
@@ -55,22 +55,43 @@ def exact_arrival_of(line: bytes) -> Arrival | Unreadable:
     except Refused:
         return Unreadable(reason="not_json", path="$", detail="the line is not JSON")
     if not isinstance(said, dict):
-        return Unreadable(reason="unreadable_line", path="$", detail=_FORM)
+        return _broken("$", f"no JSON object; {_FORM}")
+    if not said.keys() & {"received_at", "webhook", "action"}:
+        return _broken("$", f"nothing of that; {_FORM}" if said else f"an empty object; {_FORM}")
     try:
         received_at = instant(said.get("received_at"))
     except ValueError as fault:
-        return Unreadable(reason="unreadable_line", path="$.received_at", detail=str(fault))
-    if "action" in said and "webhook" not in said:
+        return _broken("$.received_at", f"{'' if 'received_at' in said else 'missing; '}{fault}")
+    told = _unclear(said)
+    if told is not None:
+        return _broken("$", f"{told}; {_FORM}")
+    if "action" in said:
         return _packed(ACTIONS, received_at, said["action"], "$.action")
-    provider = said.get("webhook")
-    if not isinstance(provider, str) or "action" in said or ("body" in said) == ("body_base64" in said):
-        return Unreadable(reason="unreadable_line", path="$", detail=_FORM)
+    provider = said["webhook"]
+    if not isinstance(provider, str):
+        return _broken("$.webhook", "the provider's name is expected here")
     if "body" in said:
         return _packed(provider, received_at, said["body"], "$.body")
     try:
         return Arrival(provider, received_at, base64.b64decode(said["body_base64"], validate=True))
     except (TypeError, ValueError, binascii.Error):
-        return Unreadable(reason="unreadable_line", path="$.body_base64", detail="not the base64 of a body")
+        return _broken("$.body_base64", "not the base64 of a body")
+
+
+def _unclear(said: dict[str, Any]) -> str | None:
+    """What a line says twice or not at all; None when it says each thing once."""
+    if "action" in said:
+        others = [name for name in ("webhook", "body", "body_base64") if name in said]
+        return f"both action and {others[0]}" if others else None
+    if "webhook" not in said:
+        return "neither webhook nor action"
+    if "body" in said and "body_base64" in said:
+        return "both body and body_base64"
+    return None if "body" in said or "body_base64" in said else "webhook without body or body_base64"
+
+
+def _broken(path: str, detail: str) -> Unreadable:
+    return Unreadable(reason="unreadable_line", path=path, detail=detail)
 
 
 def _packed(provider: str, received_at: int, body: Any, path: str) -> Arrival | Unreadable:
@@ -80,7 +101,7 @@ def _packed(provider: str, received_at: int, body: Any, path: str) -> Arrival | 
         try:
             return Arrival(provider, received_at, json.dumps(body).encode())
         except RecursionError:
-            return Unreadable(reason="unreadable_line", path=path, detail="nested too deeply")
+            return _broken(path, "nested too deeply")
 
 
 @lru_cache(maxsize=4_096)  # lines that follow each other share their seconds

@@ -11,6 +11,8 @@ from streams.providers.translation import Translation
 from streams.replay.lines import Arrival, arrival_of, exact_arrival_of
 from streams.replay.sources import MAX_LINE_BYTES, Line
 
+_EMPTY = Unreadable(reason="empty_body", path="$", detail="an empty object: there is nothing in it to judge")
+
 
 def meaning(line: Line, numbers: Mapping[str, str]) -> Translation | Unreadable:
     """The facts of a line; `Unreadable` when it is no history line. `numbers`: phone_number_id by display digits."""
@@ -19,13 +21,17 @@ def meaning(line: Line, numbers: Mapping[str, str]) -> Translation | Unreadable:
     arrival = arrival_of(line.raw)
     if isinstance(arrival, Unreadable):
         return arrival
-    done = _translated(arrival, numbers)
+    done = meaning_of(arrival, numbers)
     if arrival.cut and any(fault.path == "$" for fault in done.parked):
         # What was cut out is perhaps no JSON because the line has more keys, or because it is broken.
         exact = exact_arrival_of(line.raw)
-        return exact if isinstance(exact, Unreadable) else _translated(exact, numbers)
+        return exact if isinstance(exact, Unreadable) else meaning_of(exact, numbers)
     return done
 
 
-def _translated(arrival: Arrival, numbers: Mapping[str, str]) -> Translation:
-    return translate(arrival.provider, arrival.body, arrival.received_at, numbers)
+def meaning_of(arrival: Arrival, numbers: Mapping[str, str]) -> Translation:
+    """The facts of one body. An empty object holds nothing to judge and would otherwise pass in silence."""
+    done = translate(arrival.provider, arrival.body, arrival.received_at, numbers)
+    if not (done.facts or done.ignored or done.parked) and b"".join(arrival.body.split()) == b"{}":
+        return Translation(parked=(_EMPTY,))
+    return done

@@ -47,7 +47,7 @@ def why(line: Timeline, policy: Policy, number: Number) -> list[Said]:
         ("start_call", "A call may be started", may_call(line, used, policy, number)),
     ):
         if not obstacles:
-            said.append(_said(what, name, "no_permission" if what == "start_call" else "request", None))
+            said.append(_said(what, name, "allowed", None))
         said += [_said(what, _stands(name, obstacle), obstacle.reason, obstacle.until) for obstacle in obstacles]
     return said
 

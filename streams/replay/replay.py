@@ -16,7 +16,7 @@ from streams.replay.fold import Counts, Fold, Listener
 from streams.replay.judged import RowKind, nothing_of, rows, standing_line
 from streams.replay.meaning import meaning
 from streams.replay.scout import Scouted, scout
-from streams.replay.sources import Line, Sources, Told
+from streams.replay.sources import TOLD_EVERY, Line, Sources, Told
 
 Row = dict[str, Any]
 Park = Callable[[Line, Unreadable], None]
@@ -46,8 +46,13 @@ class Replayed:
         held = Pair(pair.phone_number_id, canonical)
         return self.fold.states.get(held) or nothing_of(held)
 
-    def judged(self, emit: Literal["standings"] | RowKind, asked: Iterable[Pair] = ()) -> Iterator[Row]:
-        """Standings or rows, sorted by pair: of those asked for, or of all that have a line of their own."""
+    def judged(
+        self, emit: Literal["standings"] | RowKind, asked: Iterable[Pair] = (), heard: Told | None = None
+    ) -> Iterator[Row]:
+        """Standings or rows, sorted by pair: of those asked for, or of all that have a line of their own.
+
+        `heard`: hears now and then how many pairs of how many were judged.
+        """
         wanted = set(asked)
         if self.at is None:
             if wanted:
@@ -58,7 +63,9 @@ class Replayed:
         else:
             named = [(state, pair) for pair, state in sorted(self.fold.states.items()) if state.forwards_to is None]
         told: set[Pair] = set()
-        for state, pair in named:
+        for place, (state, pair) in enumerate(named):
+            if heard is not None and place % TOLD_EVERY == 0:
+                heard(place, len(named))
             number = self.fold.numbers.of(state.phone_number_id)
             if emit == "standings":
                 asked_as = pair.user if pair != state.pair else None

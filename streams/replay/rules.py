@@ -43,6 +43,7 @@ RULES: Final[dict[str, Rule]] = {
     "country_not_supported": _rule("number", "2.4"),
     "registered": _rule("number", "2.1"),
     "never": _rule("standing", "1.1"),
+    "allowed": _rule("answer", "2.3"),
     "no_permission": _rule("answer", "2.3"),
     "permanent_permission_exists": _rule("answer", "2.3, 3.9"),
     "provider_block": _rule("refusals", "3.9"),

@@ -16,10 +16,11 @@ from schemas.codec import Unreadable
 from schemas.events import NumberFact, UsersLinked
 from schemas.ids import Pair, is_wa_id
 from schemas.policy import Policy
+from streams.countries import country_of
+from streams.permission.directory import Directory
 from streams.providers.fields import display_digits
 from streams.providers.translation import Translation
 from streams.replay.meaning import meaning
-from streams.replay.numbers import Numbers
 from streams.replay.sources import Line
 
 _MARKS: Final = (b"account_update", b"account_settings_update", b"business_registered")
@@ -34,7 +35,7 @@ _MAX_FORMS: Final = 65_536
 class Scouted:
     """What the first look found. `links`: per asked name the earliest link of it, as (instant, wa_id)."""
 
-    numbers: Numbers
+    numbers: Directory
     links: dict[Pair, tuple[int, str]] = field(default_factory=dict)
 
     def canonical(self, pair: Pair) -> Pair:
@@ -44,7 +45,7 @@ class Scouted:
 
 def scout(lines: Iterable[Line], policy: Policy, asked: Iterable[Pair] = ()) -> Scouted:
     """Look through all lines once."""
-    found = Scouted(Numbers(policy))
+    found = Scouted(Directory(policy, country_of))
     other_names = {pair for pair in asked if not is_wa_id(pair.user)}
     names = [pair.user.encode() for pair in other_names]
     forms: set[bytes] = set()
@@ -76,7 +77,7 @@ def _take(done: Translation, found: Scouted, asked: set[Pair]) -> None:
             found.links[pair] = min(found.links.get(pair, link), link)
 
 
-def _new_forms(raw: bytes, forms: set[bytes], numbers: Numbers) -> list[bytes]:
+def _new_forms(raw: bytes, forms: set[bytes], numbers: Directory) -> list[bytes]:
     """The smallest objects around a display number that were not met yet and tell something new."""
     found = []
     at = raw.find(_DISPLAY)
@@ -92,7 +93,7 @@ def _new_forms(raw: bytes, forms: set[bytes], numbers: Numbers) -> list[bytes]:
     return found
 
 
-def _is_known(form: bytes, numbers: Numbers) -> bool:
+def _is_known(form: bytes, numbers: Directory) -> bool:
     try:
         said = orjson.loads(form)
     except orjson.JSONDecodeError:

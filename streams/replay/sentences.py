@@ -64,6 +64,13 @@ def span(seconds: int) -> str:
     return " ".join(parts[:2]) or "0s"
 
 
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal: what cannot be seen is written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def held(line: Timeline) -> str:
     """The permission at the instant of a timeline."""
     grant = line.hold.grant

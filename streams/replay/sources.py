@@ -14,7 +14,7 @@ from typing import IO, Final, Self
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 """More than three times what the log takes as one record."""
 STDIN: Final = "-"
-_TOLD_EVERY: Final = 2_048
+TOLD_EVERY: Final = 2_048
 Told = Callable[[int, int], None]
 """Told now and then how many bytes of how many were read."""
 
@@ -55,6 +55,11 @@ class Sources:
             file.close()
 
     @property
+    def names(self) -> list[str]:
+        """The inputs as they were named."""
+        return [name for name, _ in self._files]
+
+    @property
     def several(self) -> bool:
         """Whether a line number alone does not say where a line stands."""
         return len(self._files) > 1
@@ -68,7 +73,7 @@ class Sources:
             while raw := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 read += len(raw)
-                if told is not None and number % _TOLD_EVERY == 0:
+                if told is not None and number % TOLD_EVERY == 0:
                     told(read, self.size)
                 if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
                     while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):

@@ -26,8 +26,9 @@ from schemas.events import (
     UserNumberChanged,
     UsersLinked,
 )
+from schemas.marks import Decision
 from schemas.policy import Policy
-from schemas.state import Decision, PairState
+from schemas.state import PairState
 from streams.permission.grants import Grant
 from streams.permission.number import Number
 from streams.permission.standing import Timeline, timeline

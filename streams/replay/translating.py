@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from schemas.codec import Unreadable
 from schemas.policy import Policy
-from streams.providers.registry import translate
 from streams.providers.translation import Refused, Translation, parsed
-from streams.replay.lines import BOM, arrival_of
-from streams.replay.meaning import meaning
+from streams.replay.lines import BOM, Arrival, arrival_of
+from streams.replay.meaning import meaning, meaning_of
 from streams.replay.scout import scout
 from streams.replay.sources import Line, Sources
 
@@ -26,7 +25,7 @@ def translated(sources: Sources, provider: str, received_at: int, policy: Policy
     def read(line: Line) -> Translation | Unreadable:
         if not line.whole or _is_of_history(line.raw):
             return meaning(line, numbers)
-        return translate(provider, line.raw.removeprefix(BOM).strip(), received_at, numbers)
+        return meaning_of(Arrival(provider, received_at, line.raw.removeprefix(BOM).strip()), numbers)
 
     whole = sources.whole()
     if whole is not None and whole.strip() and (_is_json(whole) or not _has_object(sources)):

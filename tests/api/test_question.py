@@ -6,8 +6,9 @@ import pytest
 import time_machine
 
 from schemas.answers import Answer
+from schemas.marks import Link
 from schemas.policy import DEFAULT_POLICY, NumberEntry
-from schemas.state import Base, Link, PairState
+from schemas.state import Base, PairState
 from streams.permission.answer import answer
 from streams.permission.number import Number
 from tests.api.door import ASKED_AT, GRANTED, NUMBER, SETTINGS, USER, Rows, Told, app_of, asking, path, who

@@ -71,7 +71,10 @@ def may_request(
     blocks = [
         fact.retry_at
         for fact in known
-        if isinstance(fact, RequestRefused) and fact.error_code == REQUESTS_USED_UP and fact.retry_at is not None
+        if isinstance(fact, RequestRefused)
+        and fact.error_code == REQUESTS_USED_UP
+        and fact.retry_at is not None
+        and not any(read.occurred_at > fact.occurred_at and read.can_request for read in _readings(known))
     ]
     obstacles += [Obstacle("provider_block", max(blocks))] if blocks and max(blocks) > at else []
     return _action("send_call_permission_request", obstacles, windows, at, lambda then: True)
@@ -87,7 +90,9 @@ def may_call(known: list[PairFact], grant: Grant | None, at: int, policy: Policy
     blocks = [
         fact.occurred_at + DAY_S if fact.retry_at is None else fact.retry_at
         for fact in known
-        if isinstance(fact, CallRefused) and fact.error_code == CALLS_USED_UP
+        if isinstance(fact, CallRefused)
+        and fact.error_code == CALLS_USED_UP
+        and not any(read.occurred_at > fact.occurred_at and read.can_call for read in _readings(known))
     ]
     obstacles += [Obstacle("provider_block", max(blocks))] if blocks and max(blocks) > at else []
     windows = [Window("connected_call_limit_24h", "PT24H", times, DAY_S, most)]
@@ -134,6 +139,11 @@ def _of_the_number(known: list[PairFact], at: int, policy: Policy, number: Busin
     if ends and max(ends) > at:
         obstacles.append(Obstacle("business_restricted", max(ends)))
     return obstacles
+
+
+def _readings(known: Iterable[PairFact]) -> list[ReadingTaken]:
+    """The provider, asked, is the truth (domain G17): what it allows, no older error of its own forbids."""
+    return [fact for fact in known if isinstance(fact, ReadingTaken)]
 
 
 def _refused_with(known: Iterable[PairFact], code: int) -> list[int]:

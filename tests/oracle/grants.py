@@ -53,6 +53,8 @@ class Story:
     confirmed: bool = True
     last_flags: set[str] = field(default_factory=set)
     streak: int = 0
+    told: set[tuple[str, str]] = field(default_factory=set)
+    """What a row of unanswered calls made WhatsApp or us say, and at which call."""
 
     def grant_at(self, at: int) -> Grant | None:
         return self.grants[-1] if self.grants and self.grants[-1].holds(at) else None
@@ -75,14 +77,11 @@ def story_of(facts: Iterable[PairFact], policy: Policy, number: Business) -> Sto
     """What these facts did to the permission, one after the other."""
     facts = list(facts)
     story = Story()
-    for at, kind, _, _, said in _in_turn(facts, policy):
+    for at, kind, _, name, said in _in_turn(facts, policy):
         if kind == CONNECTED:
             story.streak = 0
         elif kind == UNANSWERED:
-            story.streak += 1
-            if story.streak >= number.threshold("unanswered_revoke", at, policy) and story.grant_at(at) is not None:
-                story.end(at, "auto_revoke_inferred", "auto_revoke_inferred", confirmed=False)
-                story.last_flags = set()
+            _missed(story, at, name, policy, number)
         elif isinstance(said, Reply):
             _reply(story, said, facts, policy, number)
         elif isinstance(said, ReadingTaken):
@@ -99,6 +98,20 @@ def story_of(facts: Iterable[PairFact], policy: Policy, number: Business) -> Sto
             if present is None or not present.permanent:
                 story.begin(Grant(True, "inferred", "inferred", at, None, None, set(), confirmed=False), at)
     return story
+
+
+def _missed(story: Story, at: int, call_id: str, policy: Policy, number: Business) -> None:
+    story.streak += 1
+    if story.grant_at(at) is None:
+        return  # nobody is asked whether a permission may stay that nobody gave
+    nudge, revoke = number.threshold("unanswered_nudge", at, policy), number.threshold("unanswered_revoke", at, policy)
+    if story.streak == nudge:
+        story.told.add(("user_nudged", call_id))
+    if story.streak == revoke - 1:
+        story.told.add(("streak_at_risk", call_id))
+    if story.streak >= revoke:
+        story.end(at, "auto_revoke_inferred", "auto_revoke_inferred", confirmed=False)
+        story.last_flags = set()
 
 
 Turn = tuple[int, int, int, str, "Reply | PairFact | None"]

@@ -16,6 +16,7 @@ from streams.permission.number import Setting as CoreSetting
 from streams.permission.rows import call_row, grant_row, request_row
 from streams.permission.standing import timeline
 from streams.permission.step import pass_time, step
+from tests.oracle.announcements import told_on_the_way
 from tests.oracle.business import Business
 from tests.oracle.histories import BUSINESSES, DAY_S, NUMBER, T0, USER, WEEK_S, histories, reply, request_sent
 from tests.oracle.judge import judge
@@ -157,6 +158,24 @@ def test_the_last_row_told_of_each_thing_is_the_judges(facts: list[PairFact], nu
     assert in_order(requests) == in_order(all_requests(facts, until, number))
     assert in_order(grants) == in_order(grant_rows(facts, at=until, number=number, **ALONE))
     assert in_order(calls) == in_order(call_rows(facts, NUMBER, USER, until))
+
+
+@given(histories(), BUSINESSES)
+def test_what_is_announced_on_the_way_is_the_judges(facts: list[PairFact], number: Business) -> None:
+    told, state = [], PairState(phone_number_id=NUMBER, user=USER)
+    in_time = sorted(facts, key=lambda fact: fact.occurred_at)
+    for fact in in_time:
+        done = step(state, fact, DEFAULT_POLICY, as_core(number), horizon_s=None)
+        state = done.state
+        told += [change for change in done.changes if change["type"] in ON_THE_WAY]
+    found = [
+        (change["type"], change["data"].get("call_id") or change["data"]["limit"], change["occurred_at"])
+        for change in told
+    ]
+    assert sorted(found) == sorted(told_on_the_way(in_time, DEFAULT_POLICY, number))
+
+
+ON_THE_WAY = ("user_nudged", "streak_at_risk", "limit_reached")
 
 
 def all_requests(facts: list[PairFact], at: int, number: Business) -> list[dict[str, Any]]:

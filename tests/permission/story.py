@@ -25,7 +25,7 @@ from schemas.events import (
     UserNumberChanged,
 )
 from schemas.ids import derived_id
-from schemas.policy import DEFAULT_POLICY
+from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.state import PairState
 from streams.permission.answer import answer
 from streams.permission.number import Number
@@ -250,15 +250,17 @@ def moved(role: Literal["old", "new"], at: int, other: str = "447700900456") -> 
 
 @dataclass(frozen=True)
 class Told:
-    """A pair after its story: the state, and every step on the way."""
+    """A pair after its story: the state, what was told in order of arrival, and every step on the way."""
 
     state: PairState
     steps: tuple[Step, ...]
     number: Number = PRODUCTION
+    facts: tuple[PairFact, ...] = ()
+    policy: Policy = DEFAULT_POLICY
 
     def at(self, instant: int, number: Number | None = None) -> "View":
         """The pair judged at an instant."""
-        return View(answer(self.state, instant, DEFAULT_POLICY, number or self.number))
+        return View(answer(self.state, instant, self.policy, number or self.number))
 
     @property
     def changes(self) -> list[dict[str, Any]]:
@@ -291,12 +293,12 @@ class Told:
 
     def then(self, *facts: PairFact) -> "Told":
         """The story goes on."""
-        return given(*facts, after=self, number=self.number)
+        return given(*facts, after=self, number=self.number, policy=self.policy)
 
     def when_time_reaches(self, until: int) -> "Told":
         """A tick."""
-        done = pass_time(self.state, until, DEFAULT_POLICY, self.number)
-        return Told(done.state, (*self.steps, done), self.number)
+        done = pass_time(self.state, until, self.policy, self.number)
+        return Told(done.state, (*self.steps, done), self.number, self.facts, self.policy)
 
 
 @dataclass(frozen=True)
@@ -364,9 +366,35 @@ class View:
         return int(self.body["standing"]["unanswered_streak"])
 
     @property
+    def window_until(self) -> int | None:
+        """Until when the service window is open."""
+        until = self.body["standing"]["service_window_until"]
+        return None if until is None else int(until)
+
+    @property
     def confirmed(self) -> bool:
         """Whether a provider said so."""
         return bool(self.body["standing"]["confirmed"])
+
+    @property
+    def via(self) -> str | None:
+        """Which way it was given."""
+        via = self.body["standing"]["via"]
+        return None if via is None else str(via)
+
+    @property
+    def day(self) -> tuple[int, int, int | None]:
+        """Requests in the day's window, its maximum and its release."""
+        return self._window(0)
+
+    @property
+    def week(self) -> tuple[int, int, int | None]:
+        """Requests in the week's window, its maximum and its release."""
+        return self._window(1)
+
+    def _window(self, place: int) -> tuple[int, int, int | None]:
+        limit = self.body["actions"][0]["limits"][place]
+        return limit["current_usage"], limit["max_allowed"], limit.get("limit_expiration_time")
 
     @property
     def asked(self) -> tuple[tuple[int, int | None], tuple[int, int | None]]:
@@ -378,15 +406,22 @@ class View:
         )
 
 
-def given(*facts: PairFact, after: Told | None = None, number: Number = PRODUCTION) -> Told:
+def given(
+    *facts: PairFact, after: Told | None = None, number: Number = PRODUCTION, policy: Policy = DEFAULT_POLICY
+) -> Told:
     """The pair after `facts`, in order of arrival."""
     state = after.state if after else PairState(phone_number_id=NUMBER, user=USER)
     steps = list(after.steps) if after else []
     for fact in facts:
-        done = step(state, fact, DEFAULT_POLICY, number, None)
+        done = step(state, fact, policy, number, None)
         steps.append(done)
         state = done.state
-    return Told(state, tuple(steps), number)
+    return Told(state, tuple(steps), number, (*(after.facts if after else ()), *facts), policy)
+
+
+def switched(**switches: Any) -> Policy:
+    """The policy with other switches."""
+    return DEFAULT_POLICY.model_copy(update={"defaults": DEFAULT_POLICY.defaults.model_copy(update=switches)})
 
 
 def evidence(state: PairState) -> tuple[object, ...]:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from schemas.marks import MAX_UNMATCHED
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import MAX_UNMATCHED, PairState
+from schemas.state import PairState
 from streams.permission.requests import counted, known
 from tests.permission.story import (
     DAY,

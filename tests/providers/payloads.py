@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as some
+
 from schemas.events import BusinessSeen, Fact, UsersLinked
 from streams.providers.registry import translate
 from streams.providers.translation import Translation
@@ -105,3 +107,17 @@ def told(done: Translation) -> list[Fact]:
 def repeated(done: Translation) -> list[Fact]:
     """The facts that a payload shows beside its items."""
     return [fact for fact in done.facts if isinstance(fact, UsersLinked | BusinessSeen)]
+
+
+json_values: some.SearchStrategy[Any] = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(max_size=12),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+"""Any JSON, small."""
+
+
+def places(within: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path to every object, array and value of a payload, itself included."""
+    steps = within.items() if isinstance(within, dict) else enumerate(within) if isinstance(within, list) else ()
+    return [path, *(place for step, inner in steps for place in places(inner, (*path, step)))]

@@ -22,6 +22,8 @@ from tests.providers.payloads import (
     USER,
     body,
     envelope,
+    json_values,
+    places,
     read,
     reply,
     sample,
@@ -241,18 +243,7 @@ def test_a_voicemail_is_no_permission() -> None:  # scenario 52
     assert [fact.type for fact in told(done)] == ["user_messaged"]
 
 
-json_values: some.SearchStrategy[Any] = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(max_size=12),
-    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=6), inner, max_size=3),
-    max_leaves=6,
-)
 WEBHOOKS = sorted(path.stem for path in SAMPLES.glob("*.json") if not path.stem.startswith("reading"))
-
-
-def places(within: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path to every object, array and value of a payload, itself included."""
-    steps = within.items() if isinstance(within, dict) else enumerate(within) if isinstance(within, list) else ()
-    return [path, *(place for step, inner in steps for place in places(inner, (*path, step)))]
 
 
 @given(some.data(), some.sampled_from(WEBHOOKS), json_values)

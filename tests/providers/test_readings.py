@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from schemas.events import Reading, ReadingTaken
+from streams.providers.readings import READINGS
 from streams.providers.registry import translate
 from streams.providers.translation import Translation
-from tests.providers.payloads import NUMBER, RECEIVED_AT, USER, body, sample
+from tests.providers.payloads import NUMBER, RECEIVED_AT, USER, body, json_values, sample
 
 
 def taken(response: object, **more: Any) -> Translation:
@@ -116,3 +118,104 @@ def test_an_answer_of_a_provider_nobody_reads_is_parked_to_be_retried() -> None:
 def test_two_different_answers_of_one_second_are_two_readings() -> None:
     assert reading(sample("reading-temporary")).fact_id != reading(sample("reading-none")).fact_id
     assert reading(sample("reading-none")).fact_id == reading(sample("reading-none")).fact_id
+
+
+# Other providers' answers (domain 4.1, 4.2).
+
+
+def of(provider: str, response: object) -> ReadingTaken:
+    """The one fact of a provider's answer."""
+    done = taken(response, provider=provider)
+    assert (done.parked, done.ignored) == ((), {})
+    (fact,) = done.facts
+    assert isinstance(fact, ReadingTaken)
+    return fact
+
+
+def test_infobips_answer_is_metas_in_camel_case() -> None:
+    fact = of("infobip", sample("dialects/infobip-state"))
+    assert (fact.status, fact.expires_at, fact.inferred) == ("temporary", 1_773_048_600, ())
+    assert (fact.can_request, fact.can_call) == (True, True)
+    assert (fact.requests_24h, fact.requests_7d) == (Reading(usage=0, maximum=1), Reading(usage=1, maximum=2))
+    assert fact.connected_calls_24h == Reading(usage=0, maximum=100)
+
+
+def test_8x8s_not_granted_is_no_permission() -> None:
+    fact = of("8x8", sample("dialects/8x8-state"))
+    assert (fact.status, fact.expires_at, fact.can_request, fact.can_call) == ("no_permission", None, False, False)
+    assert fact.requests_24h == Reading(usage=1, maximum=1)
+
+
+@pytest.mark.parametrize("provider", ["infobip", "8x8"])
+@pytest.mark.parametrize("status", ["PERMANENT", "permanent"])
+def test_a_flat_answer_is_read_in_any_case(provider: str, status: str) -> None:
+    assert of(provider, {"status": status, "expirationTime": "2026-03-09T09:30:00.000+0000"}).expires_at is None
+
+
+@pytest.mark.parametrize("provider", ["360dialog", "zernio", "META"])
+def test_a_provider_that_passes_on_metas_answer_is_read_as_meta(provider: str) -> None:
+    fact = of(provider, sample("reading-temporary"))
+    assert fact == reading(sample("reading-temporary"))
+
+
+def test_doubletick_counts_what_is_left_and_its_status_is_inferred() -> None:
+    fact = of("doubletick", sample("dialects/doubletick-state"))
+    assert (fact.status, fact.expires_at, fact.inferred) == ("temporary", None, ("status", "requests_24h"))
+    assert (fact.can_request, fact.can_call) == (True, True)
+    assert (fact.requests_24h, fact.requests_7d) == (Reading(usage=0, maximum=1), Reading(usage=0, maximum=2))
+    assert fact.connected_calls_24h == Reading(usage=3, maximum=100)
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "status"),
+    [
+        ({"allowed": True}, {"allowed": True}, "temporary"),
+        ({"allowed": True}, None, "temporary"),
+        (
+            {"allowed": True},
+            {"allowed": False, "numberOfRequestLeftForToday": 1, "allowedRequestLeftForWeek": 2},
+            "permanent",
+        ),
+        (
+            {"allowed": True},
+            {"allowed": False, "numberOfRequestLeftForToday": 0, "allowedRequestLeftForWeek": 1},
+            "temporary",
+        ),
+        ({"allowed": False, "maxAllowed": 100, "currentUsage": 99}, None, "no_permission"),
+        ({"allowed": False}, {"allowed": True}, "no_permission"),
+    ],
+)
+def test_the_permission_is_told_by_what_may_be_done(call: object, request_: object, status: str) -> None:
+    response = {"startCall": call, "callPermissionRequest": request_}
+    fact = of("doubletick", {key: said for key, said in response.items() if said is not None})
+    assert (fact.status, "status" in fact.inferred) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("response", "path"),
+    [
+        ({"isBlocked": True}, "$.response.isBlocked"),
+        ({"isEligible": {"allowed": False, "reason": "PROVIDER_NOT_SUPPORTED"}}, "$.response.isEligible"),
+        ({"startCall": {"allowed": False, "maxAllowed": 100, "currentUsage": 100}}, "$.response.startCall"),
+        ({"startCall": {"allowed": "maybe"}}, "$.response.startCall"),
+    ],
+)
+def test_an_answer_that_does_not_tell_of_the_permission_is_parked(response: object, path: str) -> None:
+    done = taken(response, provider="doubletick")
+    assert [(fault.reason, fault.path) for fault in done.parked] == [("unreadable_reading", path)]
+
+
+@pytest.mark.parametrize("provider", sorted(READINGS))
+@given(json_values)
+def test_any_answer_gives_a_reading_or_a_reason(provider: str, odd: Any) -> None:
+    shapes = [odd, {"permission": odd}, {"status": odd}, {"status": "temporary", "actions": odd, "expirationTime": odd}]
+    shapes += [{"startCall": odd}, {"startCall": {"allowed": True, "maxAllowed": odd}, "callPermissionRequest": odd}]
+    for response in shapes:
+        done = taken(response, provider=provider)
+        assert len(done.facts) + len(done.parked) == 1
+
+
+def test_the_id_of_a_reading_does_not_depend_on_what_was_inferred() -> None:
+    fact = of("doubletick", sample("dialects/doubletick-state"))
+    assert fact.fact_id == of("doubletick", sample("dialects/doubletick-state") | {"isBlocked": None}).fact_id
+    assert reading(sample("reading-none")).fact_id == "68a1aa5f-3660-5de3-849b-ab92ba95f62d"

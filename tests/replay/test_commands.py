@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from deploy.cli import history
+from streams.replay.explained import text_of
 from tests.replay.playing import HISTORIES
-from tests.replay.written import DAY, HOUR, NUMBER, T0, reply, scoped, user, write
+from tests.replay.written import DAY, HOUR, NUMBER, T0, action, reply, scoped, user, write
 
 CALLS, NAMES, REPLIES = map(str, HISTORIES)
 SAMPLES = Path(__file__).parents[1] / "providers" / "samples"
@@ -142,7 +144,7 @@ def test_parked_lines_end_with_3_and_dead_letters_tell_where_and_why_but_never_w
     done = run("replay", str(path), "--dead-letters", "letters.jsonl")
     assert done.exit_code == 3
     assert done.stdout_bytes == run("replay", REPLIES).stdout_bytes
-    assert "2 parts could not be judged" in done.stderr
+    assert "2 parts of the input could not be judged" in done.stderr
     letters = [json.loads(line) for line in Path("letters.jsonl").read_text("utf-8").splitlines()]
     assert [(letter["line"], letter["reason"], letter["path"]) for letter in letters] == [
         (45, "not_json", "$"),
@@ -150,6 +152,14 @@ def test_parked_lines_end_with_3_and_dead_letters_tell_where_and_why_but_never_w
     ]
     assert all(list(letter) == ["line", "reason", "path", "detail"] for letter in letters)
     assert "447700900123" not in Path("letters.jsonl").read_text("utf-8") + done.stderr
+
+
+def test_a_history_is_never_overwritten_by_its_own_dead_letters(tmp_path: Path) -> None:
+    path = write(tmp_path / "h.jsonl", *Path(REPLIES).read_bytes().splitlines())
+    before = path.read_bytes()
+    done = run("replay", CALLS, str(path), "--dead-letters", f"../{tmp_path.name}/h.jsonl")
+    assert (done.exit_code, path.read_bytes()) == (2, before)
+    assert "would be overwritten" in done.stderr
 
 
 def test_dead_letters_of_several_files_name_the_file_and_a_clean_run_leaves_an_empty_one(tmp_path: Path) -> None:
@@ -196,6 +206,7 @@ def test_a_horizon_counts_what_came_too_late(tmp_path: Path) -> None:
         ["replay", REPLIES, "--policy", REPLIES],
         ["replay", REPLIES, "--dead-letters", "missing/letters.jsonl"],
         ["replay", "-", "--pair", f"{NUMBER}/{user(1)}"],
+        ["replay", "-", "-"],
         ["translate", REPLIES],
         ["translate", REPLIES, "--provider", "nobody"],
         ["translate", "missing.json", "--provider", "meta"],
@@ -278,9 +289,41 @@ def test_a_story_is_plain_text_or_json_with_the_same_exit_codes(tmp_path: Path) 
     assert run("explain", str(broken), *asked).exit_code == 3
 
 
-def test_a_reader_who_has_enough_ends_it_without_a_fault() -> None:
+def test_what_a_terminal_would_act_upon_stands_in_a_story_as_an_escape(tmp_path: Path) -> None:
+    told = {"template": {"name": "test_cpr", "language": "en", "category": "UTILITY"}}
+    line = action(
+        "request_sent", user(1), T0, message_id="wamid.TESTREQ01", kind="template", campaign="camp-42", **told
+    )
+    shown = list(sentences_of(write(tmp_path / "h.jsonl", line), "camp-42", "a\x1b[2J\x9b31m\u202e"))
+    assert any("a\\x1b[2J\\x9b31m\\u202e" in text for text in shown)
+    assert all(text.isprintable() for text in shown)
+    assert json.loads(history._escaped('{"a":"b\x9b\u202eü"}'.encode())) == {"a": "b\x9b\u202eü"}
+    assert history._escaped("ü\x9b\u202e".encode()).decode() == "ü\\u009b\\u202e"
+
+
+def sentences_of(path: Path, name: str, other: str) -> Iterator[str]:
+    """A story's text, with another name in the place of one: the translation refuses such names for itself."""
+    told = json.loads(run("explain", str(path), "--pair", f"{NUMBER}/{user(1)}", "--json").stdout)
+    renamed = json.loads(json.dumps(told).replace(name, json.dumps(other)[1:-1]))
+    for line in text_of(renamed):
+        yield "".join(text for text, _ in line)
+
+
+def test_a_story_of_many_broken_lines_shows_some_and_says_how_many_more(tmp_path: Path) -> None:
+    path = write(tmp_path / "h.jsonl", reply(user(1), "wamid.TESTREPLY01", T0, permanent=True), *["{"] * 25)
+    text = run("explain", str(path), CALLS, "--pair", f"{NUMBER}/{user(1)}").stdout
+    assert f"{path}, line 2: not_json at $" in text
+    assert "and 5 more" in text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [f"replay {REPLIES} {CALLS} {NAMES}", f"explain {CALLS} --pair {NUMBER}/{user(11)}"],
+    ids=["replay", "explain"],
+)
+def test_a_reader_who_has_enough_ends_it_without_a_fault(asked: str) -> None:
     code = "import typer; from deploy.cli import history; app = typer.Typer(); history.add_to(app); app()"
-    command = f"{sys.executable} -c '{code}' replay {REPLIES} {CALLS} {NAMES} | head -n 1"
+    command = f"{sys.executable} -c '{code}' {asked} | head -n 1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -70,6 +70,30 @@ def test_a_name_that_is_no_unicode_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("{}", "an empty object"),
+        ({"received_at": T0}, "neither webhook nor action"),
+        (REPLY | REQUEST, "both action and webhook"),
+        (REPLY | {"body_base64": ""}, "both body and body_base64"),
+        ({"received_at": T0, "webhook": "meta"}, "webhook without body or body_base64"),
+        ({"webhook": "meta", "body": {}}, "missing"),
+    ],
+)
+def test_what_a_line_says_twice_or_not_at_all_is_named(raw: Any, said: str) -> None:
+    done = read(raw)
+    assert isinstance(done, Unreadable)
+    assert done.detail.startswith(said)
+
+
+@pytest.mark.parametrize("body", [{"body": {}}, {"body_base64": "e30="}, {"body_base64": "IHsKfSA="}])
+def test_an_empty_body_is_parked_and_not_passed_over(body: dict[str, Any]) -> None:
+    done = read({"received_at": T0, "webhook": "meta"} | body)
+    assert not isinstance(done, Unreadable)
+    assert [(fault.reason, fault.path) for fault in done.parked] == [("empty_body", "$")]
+
+
+@pytest.mark.parametrize(
     ("raw", "reason", "path"),
     [
         ("{", "not_json", "$"),
@@ -85,7 +109,8 @@ def test_a_name_that_is_no_unicode_costs_nothing() -> None:
         (REPLY | {"received_at": None}, "unreadable_line", "$.received_at"),
         (REPLY | {"received_at": -1}, "unreadable_line", "$.received_at"),
         ({"received_at": T0}, "unreadable_line", "$"),
-        ({"received_at": T0, "webhook": 7, "body": {}}, "unreadable_line", "$"),
+        ({}, "unreadable_line", "$"),
+        ({"received_at": T0, "webhook": 7, "body": {}}, "unreadable_line", "$.webhook"),
         ({"received_at": T0, "webhook": "meta"}, "unreadable_line", "$"),
         (REPLY | {"body_base64": ""}, "unreadable_line", "$"),
         (REPLY | REQUEST, "unreadable_line", "$"),

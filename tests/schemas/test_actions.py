@@ -138,3 +138,37 @@ def test_an_instant_outside_our_time_is_a_fault_and_never_an_error(at: object) -
     faults = check_action(action("call_started") | {"occurred_at": at})
     assert isinstance(faults, list)
     assert [fault["path"] for fault in faults] == ["$.occurred_at"]
+
+
+@pytest.mark.parametrize("user", ["07700900123", "0044 7700 900123", "+0 7700 900123"])
+def test_a_user_as_it_is_dialled_at_home_is_refused_with_what_to_give(user: str) -> None:
+    faults = check_action(GOOD | {"user": user})
+    assert isinstance(faults, list)
+    assert [(fault["path"], "country code" in fault["message"]) for fault in faults] == [("$.user", True)]
+
+
+@pytest.mark.parametrize("user", ["+44 7700 900123", "+44 (7700) 900-123", "44.7700.900123", "447700900123"])
+def test_a_user_has_one_name_however_it_is_written(user: str) -> None:
+    found = check_action(GOOD | {"user": user})
+    assert isinstance(found, RequestSentAction)
+    assert found.user == "447700900123"
+
+
+@pytest.mark.parametrize("name", ["campaign", "reservation_id"])
+@pytest.mark.parametrize("control", ["\n", "\r", "\x00", "\x1b[31m", "\x85", "\u2028"])
+def test_no_name_holds_a_control_character(name: str, control: str) -> None:
+    faults = check_action(GOOD | {name: f"camp{control}42"})
+    assert isinstance(faults, list)
+    assert [(fault["path"], "control characters" in fault["message"]) for fault in faults] == [(f"$.{name}", True)]
+
+
+@pytest.mark.parametrize("name", ["Frühling 👩\u200d💻", "a\u00a0b", "\u200fربيع", "spring <b>"])
+def test_any_letter_may_stand_in_the_name_of_a_campaign(name: str) -> None:
+    assert isinstance(check_action(GOOD | {"campaign": name}), RequestSentAction)
+
+
+@pytest.mark.parametrize("at", ["2026-03-02t09:00:00z", "2026-03-02T09:00:00.999+00:00", "2026-03-02 09:00:00Z"])
+def test_every_form_of_rfc_3339_is_read(at: str) -> None:
+    action = check_action(GOOD | {"occurred_at": at})
+    assert isinstance(action, RequestSentAction)
+    assert action.occurred_at == 1_772_442_000

@@ -12,16 +12,19 @@ from pydantic import BaseModel
 from schemas import generate
 from schemas.actions import check_action
 from schemas.answers import Answer, StandingLine
+from schemas.business import decode_business, encode_business
 from schemas.changes import Change
 from schemas.codec import Unreadable, encode_fact, fact_of
 from schemas.events import FACT_TYPES
 from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.records import CallRow, GrantRow, Record, RequestRow
+from schemas.sendlog import Exchange
 from schemas.state import decode_state, encode_state
 from schemas.upcasters import lift
 
 EXAMPLES = sorted(generate.EXAMPLES.glob("*/*/*.json"))
 READERS: dict[str, type[BaseModel]] = {
+    "exchange": Exchange,
     "change": Change,
     "record": Record,
     "request_row": RequestRow,
@@ -65,6 +68,8 @@ def test_an_example_is_read_by_todays_reader(path: Path) -> None:
         fact = fact_of(lift(kind, version, fields))
         assert not isinstance(fact, Unreadable)
         assert fact_of(orjson.loads(encode_fact(fact))) == fact
+    elif kind == "business_state":
+        assert orjson.loads(encode_business(decode_business(path.read_bytes()))) == fields
     elif kind == "pair_state":
         state = decode_state(path.read_bytes())
         assert orjson.loads(encode_state(state)) == fields

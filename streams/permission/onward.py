@@ -1,0 +1,206 @@
+"""Onward: a fact that comes in order of time continues what was judged before it, and walks nothing again.
+
+Owns which facts do, and which rows of the pair they can touch. What it gives is what the walk over all evidence gives,
+to the last field (a law in the tests). Refuses whatever is not plain at a glance: then the step walks.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from schemas.events import (
+    CallConnected,
+    CallEnded,
+    CallOffered,
+    CallRejected,
+    CallRinging,
+    DispositionRecorded,
+    MessageStatus,
+    PairFact,
+    PermissionReplied,
+    RequestSent,
+)
+from schemas.marks import Call, Decision, Request, marks_of
+from schemas.policy import Policy
+from schemas.state import PairState, Walked
+from streams.permission import grants, requests
+from streams.permission.number import Number
+from streams.permission.requests import Life
+from streams.permission.standing import Timeline, Walk, beat_of, clues, prior_letter, prior_of, resumed
+
+Rung = CallOffered | CallRinging | CallConnected | CallRejected | CallEnded | DispositionRecorded
+_RUNG = (CallOffered, CallRinging, CallConnected, CallRejected, CallEnded, DispositionRecorded)
+_CONTEXT = Decision._fields.index("context_id")
+_SENT, _FAILED = Request._fields.index("sent_at"), Request._fields.index("failed_at")
+_DELIVERED, _READ = Request._fields.index("delivered_at"), Request._fields.index("read_at")
+
+
+class Onward(NamedTuple):
+    """What the fact did: the judgement before and after it, None where nothing that is held or announced can differ;
+    the requests it touched, as they were and as they are; the call, likewise.
+
+    `walked`: what the next fact continues from.
+    """
+
+    lines: tuple[Timeline, Timeline] | None
+    lives: tuple[Sequence[Life], Sequence[Life]]
+    call: tuple[Call | None, Call] | None
+    walked: Walked
+
+
+def onward(
+    state: PairState, new: PairState, fact: PairFact, policy: Policy, number: Number, walked: Walked
+) -> Onward | None:
+    """The fact judged as a continuation of `walked`; None where all evidence must be walked again.
+
+    `new`: the state with the fact. `walked`: what was judged up to now, and still holds.
+    """
+    if isinstance(fact, MessageStatus):
+        return _status(state, new, fact, policy, number, walked)
+    if isinstance(fact, _RUNG):
+        return _rung(state, new, fact, policy, number, walked)
+    if isinstance(fact, PermissionReplied):
+        return _word(state, new, fact, policy, number, walked)
+    if isinstance(fact, RequestSent):
+        return _sent(state, new, fact, policy, number, walked)
+    return None
+
+
+def _status(
+    state: PairState, new: PairState, fact: MessageStatus, policy: Policy, number: Number, walked: Walked
+) -> Onward | None:
+    """A status moves its own request; a delivery pushes untouched older ones aside. What it says of a request that was
+    answered may say that an answer came late: that is walked.
+    """
+    name, entries, held = fact.message_id, marks_of(Request, new.requests), marks_of(Request, state.requests)
+    entry = entries[entries.find(name)[0]]
+    if entry.sent_at is None:
+        return None
+    was = held[held.find(name)[0]]
+    answered, moved = _is_answered(new, name), requests.delivered_at(was) != requests.delivered_at(entry)
+    if answered and (moved or fact.status == "failed"):
+        return None
+    if not answered and not (moved and _pushes(new, name)):
+        return Onward(None, ((), (_waiting(new, entry, policy, walked),)), None, walked)
+    walk = Walk.on(state, policy, number, walked)
+    before = resumed(state, new.judged_at, policy, walk, walked.priors)
+    after = resumed(new, new.judged_at, policy, walk, walked.priors)
+    touched = [name] if answered else [*after.book.place][: after.book.place[name] + 1]
+    return Onward(None, _differing(before, after, touched), None, walked)
+
+
+def _waiting(new: PairState, entry: Request, policy: Policy, walked: Walked) -> Life:
+    """The life of a request that nobody answered, without a look at what happened to the others but their delivery."""
+    mine, older, aside = (entry.sent_at, entry.message_id), 0, None
+    for raw in marks_of(Request, new.requests).raw:
+        if len(raw) > _SENT and raw[_SENT] is not None:
+            if (raw[_SENT], raw[0]) < mine:
+                older += 1
+            elif raw[0] != entry.message_id:
+                delivery = raw[_DELIVERED] if _has(raw, _DELIVERED) else raw[_READ] if _has(raw, _READ) else None
+                if delivery is not None and (aside is None or delivery < aside):
+                    aside = delivery
+    attempts = new.base.attempts if new.base is not None else 0
+    life = requests.waiting(entry, aside, new.judged_at, policy)
+    return life._replace(attempt=attempts + older + 1, prior=prior_of(walked.priors[older]))
+
+
+def _pushes(new: PairState, name: str) -> bool:
+    """Whether a delivery of the request may push an unanswered one aside. Cautious: it looks at no order."""
+    raw = marks_of(Request, new.requests).raw
+    waiting = [each[0] for each in raw if each[0] != name and _has(each, _SENT) and not _has(each, _FAILED)]
+    return any(not _is_answered(new, other) for other in waiting)
+
+
+def _has(raw: Sequence[Any], field: int) -> bool:
+    return len(raw) > field and raw[field] is not None
+
+
+def _is_answered(state: PairState, name: str) -> bool:
+    return any(len(raw) > _CONTEXT and raw[_CONTEXT] == name for raw in marks_of(Decision, state.decisions).raw)
+
+
+def _sent(
+    state: PairState, new: PairState, fact: RequestSent, policy: Policy, number: Number, walked: Walked
+) -> Onward | None:
+    """A newly sent request, newer than every other and than all that was judged."""
+    name, at = fact.message_id, fact.occurred_at
+    held = marks_of(Request, state.requests)
+    place, there = held.find(name)
+    if at < walked.since or _is_answered(new, name) or (there and held[place].sent_at is not None):
+        return None
+    if any(_has(raw, _SENT) and (raw[_SENT], raw[0]) > (at, name) for raw in held.raw):
+        return None
+    if there and (_has(held.raw[place], _DELIVERED) or _has(held.raw[place], _READ)) and _pushes(new, name):
+        return None
+    walk = Walk.on(state, policy, number, walked)
+    priors = walked.priors + prior_letter(walk.hold)
+    before = resumed(state, new.judged_at, policy, walk, walked.priors)
+    after = resumed(new, new.judged_at, policy, walk, priors)
+    walked = walked._replace(priors=priors)
+    entry = new.requests[marks_of(Request, new.requests).find(name)[0]]
+    return Onward((before, after), ((), [_waiting(new, entry, policy, walked)]), None, walked)
+
+
+def _rung(
+    state: PairState, new: PairState, fact: Rung, policy: Policy, number: Number, walked: Walked
+) -> Onward | None:
+    """A call: what it adds to the row of unanswered ones, or that it ends the row."""
+    entries, held = marks_of(Call, new.calls), marks_of(Call, state.calls)
+    place, there = held.find(fact.call_id)
+    was, call = held[place] if there else None, entries[place]
+    beat, earlier = beat_of(call, policy), beat_of(was, policy) if was is not None else None
+    if beat == earlier and not isinstance(fact, CallConnected):
+        return Onward(None, ((), ()), (was, call), walked)
+    before = resumed(state, new.judged_at, policy, Walk.on(state, policy, number, walked), walked.priors)
+    walk = Walk.on(state, policy, number, walked)
+    if beat != earlier:
+        if beat is None or earlier is not None or not walked.since < beat.at <= new.judged_at:
+            return None
+        walk.hear(beat)
+        if walk.hold != before.hold and _asked_since(new, beat.at):
+            return None
+    after = resumed(new, new.judged_at, policy, walk, walked.priors)
+    return Onward((before, after), ((), ()), (was, call), after.walked(number))
+
+
+def _word(
+    state: PairState, new: PairState, fact: PermissionReplied, policy: Policy, number: Number, walked: Walked
+) -> Onward | None:
+    """A reply later than all that was judged, to a request we know or to none."""
+    word, at = new.decisions[-1], fact.occurred_at
+    if len(new.decisions) == len(state.decisions) or word.at != at or at <= walked.since or _asked_since(new, at):
+        return None
+    before = resumed(state, new.judged_at, policy, Walk.on(state, policy, number, walked), walked.priors)
+    walk = Walk.on(state, policy, number, walked)
+    after = resumed(new, new.judged_at, policy, walk, walked.priors)
+    after.answered_after(before)
+    touched: list[str] = []
+    flags: tuple[str, ...] = ()
+    if word.context_id is not None and not grants.is_call(word.context_id):
+        if word.context_id not in after.book.place:
+            return None
+        flags = clues(new.decisions, len(new.decisions) - 1, after.book, policy)
+        running = at - policy.defaults.request_open_seconds
+        touched = [name for name, given in after.book.answers.items() if given[-1].at > running]
+        if any(name not in after.book.place for name in touched):
+            return None
+    if word.what == "reject" and walk.hold.grant is None and walk.hold.reason == "auto_revoke_inferred":
+        return None  # it may confirm how a grant ended that is not in sight here
+    walk.take(word, flags)
+    walk.reach(new.judged_at)
+    after.take_over(walk)
+    return Onward((before, after), _differing(before, after, touched), None, after.walked(number))
+
+
+def _asked_since(state: PairState, at: int) -> bool:
+    """Whether a request was sent or refused at `at` or later: the standing before it would be another."""
+    asked = marks_of(Request, state.requests).raw
+    if any(_has(raw, _SENT) and raw[_SENT] >= at for raw in asked):
+        return True
+    return any(refusal.at >= at for refusal in state.refusals)
+
+
+def _differing(before: Timeline, after: Timeline, names: Sequence[str]) -> tuple[Sequence[Life], Sequence[Life]]:
+    """The lives among `names` that differ, as they were and as they are."""
+    changed = [name for name in names if name not in before.book.place or before.inputs(name) != after.inputs(name)]
+    return [before.life(name) for name in changed if name in before.book.place], [after.life(name) for name in changed]

@@ -1,0 +1,119 @@
+"""Facts told under two names of one user, and pairs so old that most of them was settled.
+
+The judge is told of neither: it reads all facts as facts of one name, and all of them at once.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from schemas.events import PairFact, UsersLinked
+from schemas.ids import derived_id
+from schemas.policy import DEFAULT_POLICY
+from schemas.state import PairState, decode_state, encode_state
+from streams.permission.answer import answer
+from streams.permission.horizon import HORIZON_S
+from streams.permission.number import Number
+from streams.permission.step import step
+from tests.oracle.business import Business
+from tests.oracle.histories import BUSINESSES, DAY_S, NUMBER, T0, USER, WEEK_S, histories
+from tests.oracle.judge import judge
+from tests.oracle.rows import call_rows, grant_rows
+from tests.oracle.test_oracle_agrees import ALONE, all_requests, as_core, boundaries, core_rows
+
+SCOPED = "GB.TEST10000000000000001"
+
+
+def link(at: int, scoped: str = SCOPED, wa_id: str = USER) -> UsersLinked:
+    """A payload of that instant showed both names."""
+    return UsersLinked(
+        fact_id=derived_id("users_linked", NUMBER, scoped, wa_id),
+        phone_number_id=NUMBER,
+        user=scoped,
+        occurred_at=at,
+        recorded_at=at,
+        provider="meta",
+        wa_id=wa_id,
+    )
+
+
+def delivered(facts: Iterable[PairFact], number: Number) -> dict[str, PairState]:
+    """The states by user, after every fact and everything one pair hands on to another."""
+    states: dict[str, PairState] = {}
+    waiting = deque(facts)
+    while waiting:
+        fact = waiting.popleft()
+        state = states.get(fact.user) or PairState(phone_number_id=NUMBER, user=fact.user)
+        done = step(state, fact, DEFAULT_POLICY, number, horizon_s=None)
+        states[fact.user] = decode_state(encode_state(done.state))
+        waiting.extendleft(reversed(done.forwards))
+    return states
+
+
+@st.composite
+def under_two_names(draw: st.DrawFn) -> tuple[list[PairFact], list[PairFact]]:
+    """A history, and how it was told: each fact under either name, some under both, the link anywhere and repeated."""
+    facts = draw(histories())
+    told = [replace(fact, user=draw(st.sampled_from([USER, SCOPED]))) for fact in facts]
+    told += [replace(fact, user=SCOPED) for fact in draw(st.lists(st.sampled_from(facts), max_size=3))]
+    seen = draw(st.lists(st.sampled_from([T0 - DAY_S, T0, T0 + WEEK_S]), min_size=1, max_size=3))
+    return facts, draw(st.permutations([*told, *map(link, seen)]))
+
+
+@given(under_two_names(), BUSINESSES, st.data())
+def test_facts_under_two_names_are_one_users_whenever_the_link_is_learned(
+    both: tuple[list[PairFact], list[PairFact]], number: Business, data: st.DataObject
+) -> None:
+    facts, told = both
+    states = delivered(told, as_core(number))
+    assert states[SCOPED].forwards_to == USER
+    state = states[USER]
+    turns = boundaries(facts, number)
+    for at in [*data.draw(st.lists(st.sampled_from(turns), max_size=10, unique=True)), turns[-1]]:
+        note(f"at {at}")
+        assert answer(state, at, DEFAULT_POLICY, as_core(number)) == judge(facts, at=at, number=number, **ALONE)
+        requests, grants, calls = core_rows(state, at, as_core(number))
+        assert requests == all_requests(facts, at, number)
+        assert grants == grant_rows(facts, at=at, number=number, **ALONE)
+        assert calls == call_rows(facts, NUMBER, USER, at)
+
+
+CHAPTER_S = 50 * DAY_S
+"""Longer than the horizon and the longest life together, so that what lies a chapter back may be settled."""
+
+
+def in_chapter(fact: PairFact, chapter: int) -> PairFact:
+    """The fact, so many chapters later and about other messages, calls and actions."""
+    made: Any = fact
+    moved: dict[str, Any] = {"fact_id": f"{fact.fact_id}-{chapter}"}
+    for name in fact.__dataclass_fields__:
+        told = getattr(fact, name)
+        if told is None:
+            continue
+        if name.endswith("_at"):
+            moved[name] = told + chapter * CHAPTER_S
+        elif name in ("message_id", "call_id", "action_id", "context_id"):
+            moved[name] = f"{told}-{chapter}"
+    later: PairFact = replace(made, **moved)
+    return later
+
+
+@given(st.lists(histories(), min_size=2, max_size=4), BUSINESSES, st.data())
+def test_what_was_settled_is_missed_by_no_answer(
+    chapters: list[list[PairFact]], number: Business, data: st.DataObject
+) -> None:
+    facts = [in_chapter(fact, place) for place, told in enumerate(chapters) for fact in told]
+    state = PairState(phone_number_id=NUMBER, user=USER)
+    for fact in facts:
+        done = step(state, fact, DEFAULT_POLICY, as_core(number), HORIZON_S)
+        assert not done.late
+        state = decode_state(encode_state(done.state))
+    last = [in_chapter(fact, len(chapters) - 1) for fact in chapters[-1]]
+    turns = [at for at in boundaries(last, number) if state.base is None or at > state.base.until]
+    for at in [*data.draw(st.lists(st.sampled_from(turns), max_size=10, unique=True)), turns[-1]]:
+        note(f"at {at}, settled until {state.base.until if state.base is not None else None}")
+        assert answer(state, at, DEFAULT_POLICY, as_core(number)) == judge(facts, at=at, number=number, **ALONE)
