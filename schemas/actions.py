@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from schemas.codec import path_of
+from schemas.codec import Unreadable, path_of
 from schemas.events import EARLIEST_AT, LATEST_AT, Origin, RequestKind
 from schemas.ids import PHONE_NUMBER_ID, WA_ID, user_of
 
@@ -226,6 +226,13 @@ def faults_of(fault: ValidationError, root: str = "$") -> list[dict[str, str]]:
         {"path": path_of(error["loc"], root), "message": error["msg"].removeprefix("Value error, ")}
         for error in fault.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def refusal_of(faults: list[dict[str, str]]) -> Unreadable:
+    """Why a whole action cannot be used: its first fault with the path, the others told beside it."""
+    first, *others = faults
+    detail = "; also ".join([first["message"], *(f"{one['path']}: {one['message']}" for one in others[:8])])
+    return Unreadable(reason="invalid_action", path=first["path"], detail=detail)
 
 
 def check_action(value: Any, root: str = "$") -> Action | list[dict[str, str]]:

@@ -230,9 +230,9 @@ _WIDTHS: Final[dict[Any, tuple[int, int]]] = {
 def unopened(kind: type[Named], raw: Any) -> Marks[Named]:
     """The marks of the JSON, as they are; a `TypeError` where they cannot be of the kind."""
     least, most = _WIDTHS[kind]
-    for each in raw:
-        if not least <= len(each) <= most:
-            raise TypeError(kind.__name__)
+    widths = {*map(len, raw)}
+    if widths and not least <= min(widths) <= max(widths) <= most:
+        raise TypeError(kind.__name__)
     return Marks(kind, raw)
 
 

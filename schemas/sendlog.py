@@ -122,6 +122,11 @@ class Exchange(BaseModel):
         found = endpoint_of(self.request.path or self.request.url or "") or Endpoint(None, "", {})
         return found._replace(number=found.number or self.phone_number_id)
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the status says so; an error may stand in the body all the same."""
+        return self.response is not None and 200 <= self.response.status < 300
+
 
 def check_exchange(value: Any, root: str = "$") -> Exchange | list[dict[str, str]]:
     """The exchange of a parsed JSON value, or every fault of it by path."""

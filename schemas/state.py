@@ -21,6 +21,8 @@ from schemas.ids import Pair
 from schemas.marks import Call, Decision, Link, Message, Refusal, Request, marks_of, unopened
 
 SCHEMA: Final = 1
+LATEST: Final = "="
+"""In the JSON of `Walked.decided_by`: the latest decision of the row."""
 CANONICAL_VERSION: Final = 1 << 32
 """Added to the version of rows keyed by wa_id digits: they outrank the rows of a pair that became a forwarding
 address.
@@ -175,7 +177,7 @@ def encode_state(state: PairState) -> bytes:
     if state.base is not None:
         row["base"] = tuple(state.base)
     if state.walked is not None:
-        row["walked"] = tuple(state.walked)
+        row["walked"] = _shorter(state.walked, state.decisions)
     return orjson.dumps(row)
 
 
@@ -189,6 +191,7 @@ def decode_state(value: bytes) -> PairState:
             raise StateUnreadable(f"a state row of schema {row['schema']!r}; this program reads {SCHEMA}")
         get = row.get
         base, walked = get("base"), get("walked")
+        decisions = unopened(Decision, row["decisions"]) if "decisions" in row else ()
         return PairState(
             row["phone_number_id"],
             row["user"],
@@ -196,7 +199,7 @@ def decode_state(value: bytes) -> PairState:
             row["judged_at"],
             get("due_at"),
             row["recorded_at"],
-            unopened(Decision, row["decisions"]) if "decisions" in row else (),
+            decisions,
             unopened(Request, row["requests"]) if "requests" in row else (),
             unopened(Refusal, row["refusals"]) if "refusals" in row else (),
             unopened(Call, row["calls"]) if "calls" in row else (),
@@ -206,9 +209,9 @@ def decode_state(value: bytes) -> PairState:
             _base(base) if base is not None else None,
             get("dropped", 0),
             get("late", 0),
-            _walked(walked) if walked is not None else None,
+            _walked(walked, decisions) if walked is not None else None,
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as fault:
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
         raise StateUnreadable("a state row that is not of this program's form") from fault
 
 
@@ -221,9 +224,17 @@ def _base(row: list[Any]) -> Base:
     )
 
 
-def _walked(row: list[Any]) -> Walked:
+def _shorter(walked: Walked, decisions: Sequence[Decision]) -> Sequence[Any]:
+    """What was walked, without the id of the word that decided where that is the latest one."""
+    named = bool(decisions) and walked.decided_by == decisions[-1].id
+    return (*walked[:3], LATEST, *walked[4:]) if named else walked[:]
+
+
+def _walked(row: list[Any], decisions: Sequence[Decision]) -> Walked:
     by, since, reason, decided_by, flags, confirmed, grant, streak, priors = row
     row_of_calls = tuple([(call_id, at) for call_id, at in streak])
+    if decided_by == LATEST:
+        decided_by = decisions[-1].id
     return Walked(by, since, reason, decided_by, tuple(flags), confirmed, _grant(grant), row_of_calls, priors)
 
 

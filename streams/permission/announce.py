@@ -14,7 +14,7 @@ from schemas.state import PairState
 from streams.permission.answer import calls_of, requests_of, usage_of
 from streams.permission.grants import Grant
 from streams.permission.number import Number
-from streams.permission.standing import Timeline, permission_of, standing_of
+from streams.permission.standing import Timeline, permission_of, same_service, standing_of
 from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 
 Change = dict[str, Any]
@@ -63,6 +63,7 @@ def announced(
         said += _filled(fact, before, after, policy, number)
     if not said:
         return []
+    same_service(before, after)
     sides = _side(before), _side(after)
     return [_change(new, kind, cause, fact.occurred_at, sides, fact.fact_id, data) for kind, cause, data in said]
 

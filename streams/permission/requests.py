@@ -5,7 +5,7 @@ grant.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from copy import copy
 from itertools import islice
 from typing import NamedTuple
@@ -160,13 +160,17 @@ def _unanswered_ends_at(request: Request, aside: int | None, policy: Policy) -> 
     return own if aside is None else min(own, aside)
 
 
-def is_open(book: Book, place: int, at: int, policy: Policy) -> bool:
-    """Whether the request at `place` still waits for its first answer at `at`."""
-    request = book.sent[place]
-    if request.failed_at is not None or request.message_id in book.answers:
-        return False
-    ends = ends_at(book, place, at + 1, policy)
-    return ends is not None and at < ends and book.aside[place] != ends
+def any_open(sent: Sequence[Request], answered: Container[str | None], at: int, policy: Policy) -> bool:
+    """Whether one of the requests (`known`) still waits for its first answer at `at`."""
+    aside: int | None = None
+    for request in reversed(sent):
+        ends = _unanswered_ends_at(request, aside, policy)
+        if ends is not None and at < ends and ends != aside and request.message_id not in answered:
+            return True
+        delivery = delivered_at(request)
+        if delivery is not None and (aside is None or delivery < aside):
+            aside = delivery
+    return False
 
 
 def known_by_reply(request: Request, given: Sequence[Decision], policy: Policy) -> Life:

@@ -63,6 +63,7 @@ class Timeline:
         "hold",
         "notices",
         "policy",
+        "service_until",
         "since",
         "spans",
         "state",
@@ -81,6 +82,7 @@ class Timeline:
         self._book: requests.Book | None = None
         self._flags: list[tuple[str, ...]] | None = None
         self._priors: str | None = None
+        self.service_until: tuple[int | None] | None = None
 
     @property
     def book(self) -> requests.Book:
@@ -438,12 +440,12 @@ def label_of(line: Timeline) -> str:
     """The product's label, the first that fits (design 13)."""
     if line.hold.grant is not None:
         return "granted"
-    book = line.book
-    if any(requests.is_open(book, place, line.at, line.policy) for place in range(len(book.sent))):
+    sent, answered = requests.known(line.state.requests), {word.context_id for word in line.state.decisions}
+    if requests.any_open(sent, answered, line.at, line.policy):
         return "pending"
     if line.hold.reason in _LABELS:
         return _LABELS[line.hold.reason]
-    asked = any(entry.failed_at is None or entry.message_id in book.answers for entry in book.sent)
+    asked = any(entry.failed_at is None or entry.message_id in answered for entry in sent)
     settled = line.state.base is not None and line.state.base.attempts > 0
     return "no_answer" if asked or settled else "not_requested"
 
@@ -459,6 +461,19 @@ def permission_of(hold: Hold) -> dict[str, Any]:
 
 def service_until(line: Timeline) -> int | None:
     """Until when the user's last own sign keeps the service window open."""
+    if line.service_until is None:
+        line.service_until = (_service_until(line),)
+    return line.service_until[0]
+
+
+def same_service(before: Timeline, after: Timeline) -> None:
+    """Where no sign of the user tells two timelines of one instant apart, it is looked for once."""
+    one, other = before.state, after.state
+    if one.decisions is other.decisions and one.messages is other.messages and one.calls is other.calls:
+        after.service_until = before.service_until = (_service_until(before),)
+
+
+def _service_until(line: Timeline) -> int | None:
     state = line.state
     signs = [word.at for word in state.decisions if grants.is_reply(word) and not grants.is_automatic(word)]
     signs += [message.at for message in state.messages]

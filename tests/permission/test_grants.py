@@ -1,6 +1,19 @@
 """Domain 1.2, 1.3: who gave or took permission. Names in brackets are rows of those tables and of the scenarios (b)."""
 
-from tests.permission.story import DAY, HOUR, MINUTE, T0, accepted, delivered, given, rejected, replied, sent
+from tests.permission.story import (
+    DAY,
+    HOUR,
+    MINUTE,
+    T0,
+    accepted,
+    delivered,
+    given,
+    moved,
+    rejected,
+    replied,
+    sent,
+    unanswered,
+)
 
 ASKED = (sent("r1", T0), delivered("r1", T0 + 5))
 
@@ -201,3 +214,125 @@ def test_a_fact_that_comes_three_times_counts_once() -> None:  # scenario 22
     assert [one.repeated for one in told.steps] == [False, False, False, True, True]
     assert told.announced == [("permission_granted", "request")]
     assert told.state.version == 3
+
+
+def test_an_expiry_not_after_the_reply_ends_the_grant_in_the_second_it_was_given() -> None:  # design 15, replies
+    (row,) = given(accepted("a1", T0, until=T0 - HOUR)).rows("grants").values()
+    assert (row["granted_at"], row["ended_at"], row["end_cause"]) == (T0, T0, "expired")
+
+
+def test_a_grant_row_tells_all_of_it() -> None:
+    told = given(*ASKED, accepted("a1", T0 + HOUR, to="r1", until=T0 + DAY))
+    (row,) = told.rows("grants").values()
+    assert {name: row[name] for name in row if name not in ("grant_id", "version", "phone_number_id", "user")} == {
+        "kind": "temporary",
+        "via": "request",
+        "source": "user_action",
+        "granted_at": T0 + HOUR,
+        "expires_at": T0 + DAY,
+        "request_id": "r1",
+        "confirmed": True,
+        "flags": (),
+        "ended_at": None,
+        "end_cause": None,
+        "is_deleted": 0,
+    }
+
+
+def test_an_expiry_is_told_with_the_grant_that_ran_out() -> None:
+    told = given(accepted("a1", T0)).when_time_reaches(T0 + 8 * DAY)
+    (row,) = told.rows("grants").values()
+    assert (row["ended_at"], row["end_cause"]) == (T0 + 7 * DAY, "expired")
+    assert (told.at(T0 + 8 * DAY).confirmed, told.at(T0 + 8 * DAY).flags) == (True, [])
+
+
+def test_a_users_accept_in_answer_to_a_call_is_his_own_and_came_through_the_callback() -> None:  # design 15, replies
+    told = given(replied("a0", T0, permanent=True), accepted("a1", T0 + HOUR, to="wacid.TESTUIC0001"))
+    view = told.at(T0 + HOUR)
+    assert (view.status, view.via, view.body["standing"]["source"]) == ("temporary", "callback", "user_action")
+    assert (view.body["standing"]["request_id"], view.flags) == (None, ["downgrade"])
+
+
+def test_an_automatic_accept_without_context_came_through_the_callback_too() -> None:
+    view = given(replied("a1", T0, until=T0 + DAY, source="automatic")).at(T0)
+    assert (view.via, view.body["standing"]["source"]) == ("callback", "automatic")
+
+
+def test_an_automatic_accept_without_expiry_extends_by_a_week_from_its_instant() -> None:
+    told = given(accepted("a1", T0), replied("a2", T0 + DAY, to="wacid.TESTUIC0001", source="automatic"))
+    assert (told.at(T0 + DAY).until, told.at(T0 + DAY).flags) == (T0 + 8 * DAY, [])
+
+
+def test_a_permanent_accept_by_whatsapp_replaces_a_temporary_grant() -> None:
+    told = given(accepted("a1", T0), replied("a2", T0 + HOUR, permanent=True, source="automatic"))
+    assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).via) == ("permanent", "callback")
+    assert sorted(row["end_cause"] or "" for row in told.rows("grants").values()) == ["", "replaced"]
+
+
+def test_an_accept_without_source_in_answer_to_a_call_is_automatic() -> None:  # 4.3 rule 4
+    told = given(accepted("a1", T0), replied("a2", T0 + DAY, to="wacid.TESTUIC0001", until=T0 + 9 * DAY, source=None))
+    assert told.at(T0 + DAY).until == T0 + 9 * DAY
+    assert told.announced[-1] == ("permission_extended", "automatic")
+    alone = given(replied("a2", T0, to="wacid.TESTUIC0001", until=T0 + DAY, source=None)).at(T0)
+    assert (alone.body["standing"]["source"], alone.flags) == ("automatic", ["source_inferred"])
+
+
+def test_a_reject_without_source_and_context_is_automatic_only_where_the_row_of_calls_is_full() -> None:  # 4.3 rule 4
+    full = [T0 + place * MINUTE for place in range(1, 5)]
+    held = replied("a0", T0, permanent=True)
+    for ends, to, reason in ((full, None, "auto_revoked"), (full[:3], None, "revoked"), (full[:3], "r1", "revoked")):
+        told = given(held, *unanswered(*ends), replied("a1", T0 + HOUR, "reject", to=to, source=None))
+        assert (told.at(T0 + HOUR).reason, "source_inferred" in told.at(T0 + HOUR).flags) == (reason, True)
+    told = given(held, *unanswered(*full), replied("a1", T0 + HOUR, "reject", to="r1", source=None))
+    assert told.at(T0 + HOUR).reason == "declined", "an answer to a request is the user's"
+
+
+def test_an_automatic_reject_that_nothing_was_held_for_keeps_the_reason_and_its_certainty() -> None:  # G11
+    told = given(rejected("a0", T0, to="r1"), replied("a1", T0 + HOUR, "reject", source="automatic"))
+    view = told.at(T0 + HOUR)
+    assert (view.reason, view.flags, view.confirmed) == ("declined", ["revoke_without_grant"], True)
+    unsure = given(moved("old", T0), replied("a1", T0 + HOUR, "reject", source="automatic")).at(T0 + HOUR)
+    assert (unsure.reason, unsure.confirmed) == ("number_changed", False)
+
+
+def test_a_reply_that_confirms_an_inferred_revoke_is_no_anomaly_and_closes_the_grant_under_its_cause() -> None:
+    ends = [T0 + place * MINUTE for place in range(1, 5)]
+    revoked = replied("a1", T0 + HOUR, "reject", source="automatic")
+    told = given(replied("a0", T0, permanent=True), *unanswered(*ends), revoked)
+    assert (told.at(T0 + HOUR).flags, told.at(T0 + HOUR).confirmed) == ([], True)
+    assert [(row["end_cause"], row["ended_at"]) for row in told.rows("grants").values()] == [("auto_revoked", ends[3])]
+
+
+def test_a_user_who_gives_permission_after_an_inferred_revoke_has_it() -> None:
+    ends = [T0 + place * MINUTE for place in range(1, 5)]
+    told = given(replied("a0", T0, permanent=True), *unanswered(*ends), accepted("a1", T0 + HOUR))
+    assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).streak, told.at(T0 + HOUR).confirmed) == (
+        "temporary",
+        0,
+        True,
+    )
+    causes = sorted(row["end_cause"] or "" for row in told.rows("grants").values())
+    assert causes == ["", "auto_revoke_inferred"]
+
+
+def test_in_one_second_a_permanent_accept_wins_over_a_temporary_one_whichever_comes_first() -> None:  # 1.3
+    words = (accepted("a2", T0), replied("a1", T0, permanent=True))
+    for told in (given(*words), given(*reversed(words))):
+        assert (told.at(T0).status, told.at(T0).flags) == ("permanent", ["same_second_conflict"])
+
+
+def test_two_equal_words_of_one_second_are_no_conflict_and_the_later_id_counts() -> None:
+    words = (accepted("a1", T0, until=T0 + DAY), accepted("a2", T0, until=T0 + 2 * DAY))
+    for told in (given(*words), given(*reversed(words))):
+        assert (told.at(T0).until, told.at(T0).flags) == (T0 + 2 * DAY, [])
+
+
+def test_flags_of_a_reject_stand_until_the_next_word() -> None:
+    told = given(replied("a1", T0, "reject", to="r9", source=None), accepted("a2", T0 + HOUR))
+    assert (told.at(T0).flags, told.at(T0 + HOUR).flags) == (["source_inferred", "unknown_request"], [])
+
+
+def test_a_reply_in_the_second_its_request_ends_came_too_late_and_one_before_it_did_not() -> None:
+    end = T0 + 5 + 7 * DAY
+    for at, flags in ((end - 1, []), (end, ["reply_to_expired_request"])):
+        assert given(*ASKED, accepted("a1", at, to="r1")).at(at).flags == flags
