@@ -7,13 +7,16 @@ In each of them a secret may instead be named by a file (`…_FILE`). An empty v
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deploy.names import SECRETS, Names
-from deploy.sources import PREFIX, ConfigError, Found, believed, dotenv, known, understood
+from pydantic import SecretStr
+
+from deploy.names import SECRETS, Named, Names
+from deploy.sources import PREFIX, ConfigError, Found, believed, dotenv, known, one_line, understood
 
 if TYPE_CHECKING:
     from projections.settings import ProjectionSettings
@@ -24,15 +27,27 @@ if TYPE_CHECKING:
     from streams.worker.settings import WorkerSettings
 
 SECRETS_FILE: Final = "secrets.env"
+PROVIDER_OF: Final = {
+    "gupshup_tokens": "gupshup",
+    "infobip_tokens": "infobip",
+    "d360_tokens": "360dialog",
+    "ycloud_tokens": "ycloud",
+    "zernio_tokens": "zernio",
+}
+"""By setting: whose shared secrets these are."""
+OPENS_THE_GATEWAY: Final = frozenset({"meta_app_secrets", "meta_verify_tokens", "api_keys", *PROVIDER_OF})
+"""Secrets a running gateway reads again when their file changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All settings in effect. `origins`: by field name, for those that are not the default."""
+    """All settings in effect. `origins`: by field name, for those that are not the default. `files`: by field name, for
+    secrets that were read from one."""
 
     names: Names
     origins: Mapping[str, str]
     texts: Mapping[str, str]
+    files: Mapping[str, Path]
 
     def __repr__(self) -> str:
         return f"Config({', '.join(sorted(self.origins))})"
@@ -68,14 +83,13 @@ class Config:
         return f"{keys[0].id}:{keys[0].secret.get_secret_value()}" if keys else None
 
     def policy(self) -> "Policy":
-        from deploy.countries import with_countries
         from schemas.policy import DEFAULT_POLICY, PolicyUnusable, read_policy
 
         path = self.names.policy_file
         if path is None:
             return DEFAULT_POLICY
         try:
-            return with_countries(read_policy(path.read_bytes(), str(path)))
+            return read_policy(path.read_bytes(), str(path))
         except PolicyUnusable as fault:
             raise ConfigError(str(fault)) from fault
         except OSError as fault:
@@ -83,14 +97,18 @@ class Config:
 
     def changed(self, origin: str, **texts: str) -> "Config":
         """The same settings but for these, e.g. the folder and the secrets of a demo."""
-        found = {field: Found(text, self.origins.get(field, "")) for field, text in self.texts.items()}
+        found = {
+            field: Found(text, self.origins.get(field, ""), self.files.get(field)) for field, text in self.texts.items()
+        }
         return _config(found | {field: Found(text, origin) for field, text in texts.items()})
 
     def environment(self) -> dict[str, str]:
         """The variables that make a child process see exactly this. Every name: what is not set here must not be found
-        in a `.env` there either."""
+        in a `.env` there either. A secret that is kept in a file is named by it, so that the child too can read it
+        again."""
         told = dict.fromkeys(Names.model_fields, "") | dict(self.texts) | {"data_dir": str(self.data_dir)}
-        return {PREFIX + field.upper(): text for field, text in told.items()}
+        values = {PREFIX + field.upper(): text for field, text in told.items() if field not in self.files}
+        return values | {f"{PREFIX}{field.upper()}_FILE": str(path) for field, path in self.files.items()}
 
 
 def load(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> Config:
@@ -116,11 +134,12 @@ def _config(found: Mapping[str, Found]) -> Config:
         names=understood(found),
         origins={field: one.origin for field, one in given.items()},
         texts={field: one.text for field, one in given.items()},
+        files={field: one.path for field, one in found.items() if one.path is not None},
     )
 
 
 def gateway_settings(config: Config) -> "GatewaySettings":
-    from streams.gateway.settings import GatewaySettings
+    from streams.gateway.settings import GatewaySettings, SecretFile
 
     names = config.names
     return GatewaySettings(
@@ -128,10 +147,41 @@ def gateway_settings(config: Config) -> "GatewaySettings":
         topic_prefix=names.topic_prefix,
         bind=names.bind,
         port=names.gateway_port,
-        meta_app_secrets=tuple((one.id, one.secret.get_secret_value()) for one in names.meta_app_secrets),
-        meta_verify_tokens=tuple(token.get_secret_value() for token in names.meta_verify_tokens),
+        meta_app_secrets=_pairs(names.meta_app_secrets),
+        meta_verify_tokens=_texts(names.meta_verify_tokens),
         api_keys=_keys(config),
+        provider_tokens=tuple(chain.from_iterable(_provider_tokens(names, field) for field in sorted(PROVIDER_OF))),
+        secret_files=tuple(
+            SecretFile(setting=f"{PREFIX}{field.upper()}_FILE", path=path, read=with_secrets_of(field))
+            for field, path in config.files.items()
+            if field in OPENS_THE_GATEWAY
+        ),
     )
+
+
+def with_secrets_of(field: str) -> Callable[["GatewaySettings", str], "GatewaySettings"]:
+    """What a file of secrets does to the settings of a gateway that is running. ValueError, which quotes nothing, when
+    what it says is not allowed."""
+
+    def read(settings: "GatewaySettings", said: str) -> "GatewaySettings":
+        try:
+            names = understood({field: Found(one_line(said), "the file")})
+        except ConfigError as fault:
+            raise ValueError(str(fault)) from None
+        if field == "meta_app_secrets":
+            return replace(settings, meta_app_secrets=_pairs(names.meta_app_secrets))
+        if field == "meta_verify_tokens":
+            return replace(settings, meta_verify_tokens=_texts(names.meta_verify_tokens))
+        if field == "api_keys":
+            return replace(settings, api_keys=_pairs(names.api_keys))
+        by_field = {
+            other: tuple(one for one in settings.provider_tokens if one[0] == provider)
+            for other, provider in sorted(PROVIDER_OF.items())
+        }
+        by_field[field] = _provider_tokens(names, field)
+        return replace(settings, provider_tokens=tuple(chain.from_iterable(by_field.values())))
+
+    return read
 
 
 def worker_settings(config: Config, number: int = 1) -> "WorkerSettings":
@@ -149,6 +199,7 @@ def worker_settings(config: Config, number: int = 1) -> "WorkerSettings":
         port=names.worker_port + number - 1,
         policy=config.policy(),
         instance=str(number),
+        park_until_at=names.park_until,
     )
 
 
@@ -184,4 +235,16 @@ def projection_settings(config: Config) -> "ProjectionSettings":
 
 
 def _keys(config: Config) -> tuple[tuple[str, str], ...]:
-    return tuple((key.id, key.secret.get_secret_value()) for key in config.names.api_keys)
+    return _pairs(config.names.api_keys)
+
+
+def _pairs(secrets: tuple[Named, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((one.id, one.secret.get_secret_value()) for one in secrets)
+
+
+def _texts(secrets: tuple[SecretStr, ...]) -> tuple[str, ...]:
+    return tuple(one.get_secret_value() for one in secrets)
+
+
+def _provider_tokens(names: Names, field: str) -> tuple[tuple[str, str], ...]:
+    return tuple((PROVIDER_OF[field], token) for token in _texts(getattr(names, field)))

@@ -7,6 +7,7 @@ error and `callgrant config` say. Refuses to know where values come from (`deplo
 import ipaddress
 import re
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
@@ -63,6 +64,15 @@ def _topic_prefix(text: str) -> str:
     return text
 
 
+def _instant(text: Any) -> Any:
+    if not isinstance(text, str) or (text.isascii() and text.isdigit() and len(text) <= 10):
+        return text
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no zone")
+    return int(moment.timestamp())
+
+
 def _address(text: str) -> str:
     return text if text == "localhost" else str(ipaddress.ip_address(text))
 
@@ -117,6 +127,11 @@ class Names(BaseModel):
         description="a ClickHouse server, http(s)://[user:password@]host[:port] without a database; empty: embedded",
     )
     policy_file: Path | None = Field(None, description="Meta's numbers as a JSON file; empty: the built-in ones")
+    park_until: Annotated[int | None, BeforeValidator(_instant)] = Field(
+        None,
+        description="the way out for a halted worker: what came in up to this instant is put aside however much of it "
+        "is bad; RFC 3339 with a zone or epoch seconds",
+    )
     meta_app_secrets: Annotated[tuple[Named, ...], BeforeValidator(_app_secrets)] = Field(
         (), description="Meta's app secrets, comma-separated [app:]secret, per app the current before the previous"
     )

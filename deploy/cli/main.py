@@ -9,7 +9,7 @@ import sys
 import typer
 
 from deploy.broker.troubles import BrokerTrouble
-from deploy.cli import history, inspection, local, questions, rooms, schemas, simulation, topics
+from deploy.cli import deadletters, feeding, history, inspection, local, questions, rooms, schemas, simulation, topics
 from deploy.trouble import Trouble
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (local, rooms, topics, simulation, history, questions, schemas, inspection):
+for room in (local, rooms, topics, simulation, feeding, history, questions, deadletters, schemas, inspection):
     room.add_to(app)
 
 

@@ -20,8 +20,8 @@ from schemas.actions import (
     RequestSentAction,
     TemplateRegisteredAction,
     check_action,
+    refusal_of,
 )
-from schemas.codec import Unreadable
 from schemas.events import (
     BusinessRegistered,
     CallOffered,
@@ -48,9 +48,7 @@ def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None 
     try:
         checked = check_action(parsed(body))
         if isinstance(checked, list):
-            fault, *others = checked
-            detail = "; also ".join([fault["message"], *(f"{one['path']}: {one['message']}" for one in others[:8])])
-            notes.park(Unreadable(reason="invalid_action", path=fault["path"], detail=detail))
+            notes.park(refusal_of(checked))
         else:
             notes.facts.append(fact_of(notes, checked))
     except Refused as refused:

@@ -14,7 +14,7 @@ Decisions bound here
   trace, so that an entry posted twice is one fact.
 - Meta says in `error_data` of 138012 when the next call may be placed, and does not document under which name: the only
   instant there, if it lies after the sending and within a week, is taken. Several: none is.
-- No answer, or an answer that is not Meta's, says nothing about what happened: counted and ignored. So is an error
+- No answer, or none of Meta's, says nothing about what happened: counted and ignored. So is an error
   instead of a reading. Call steps other than `connect` are told by webhooks.
 """
 
@@ -30,8 +30,8 @@ from schemas.actions import (
     RequestRefusedAction,
     RequestSentAction,
     TemplateSent,
+    refusal_of,
 )
-from schemas.codec import Unreadable
 from schemas.events import NumberFact, RequestKind
 from schemas.ids import derived_id
 from schemas.sendlog import USER_KEYS, Exchange, check_exchange
@@ -55,9 +55,7 @@ def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None 
     try:
         checked = check_exchange(parsed(body))
         if isinstance(checked, list):
-            fault, *others = checked
-            detail = "; also ".join([fault["message"], *(f"{one['path']}: {one['message']}" for one in others[:8])])
-            notes.park(Unreadable(reason="invalid_action", path=fault["path"], detail=detail))
+            notes.park(refusal_of(checked))
         else:
             _read(notes, checked)
     except Refused as refused:
@@ -80,7 +78,7 @@ def _read(notes: Notes, exchange: Exchange) -> None:
                 return
             if code is not None:
                 _refused(notes, exchange, asked, code, answer["error"])
-            elif isinstance(answer, dict) and _is_taken(exchange, answer):
+            elif exchange.succeeded and isinstance(answer, dict) and "error" not in answer:
                 _taken(notes, exchange, asked, answer)
             else:
                 notes.ignore("sent_without_answer")
@@ -91,10 +89,6 @@ def _read(notes: Notes, exchange: Exchange) -> None:
 def _code(answer: Any) -> int | None:
     """The code of Meta's error; None when the answer is none."""
     return error_code([answer.get("error")]) if isinstance(answer, dict) else None
-
-
-def _is_taken(exchange: Exchange, answer: dict[str, Any]) -> bool:
-    return exchange.response is not None and exchange.response.status < 300 and "error" not in answer
 
 
 def _asked(notes: Notes, exchange: Exchange, code: int | None) -> Asked | None:

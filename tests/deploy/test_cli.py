@@ -18,6 +18,8 @@ COMMANDS = [
     ["up"], ["demo"], ["gateway"], ["worker"], ["api"], ["projection"], ["migrate"], ["simulate"], ["funnel"],
     ["revocations"], ["config"], ["doctor"], ["topics", "create"], ["topics", "check"], ["topics", "list"],
     ["schemas", "list"], ["schemas", "print"], ["schemas", "write"], ["replay"], ["translate"], ["explain"],
+    ["feed"], ["import"], ["deadletters", "list"], ["deadletters", "show"], ["deadletters", "stats"],
+    ["deadletters", "retry"], ["deadletters", "drop"],
 ]  # fmt: skip
 
 

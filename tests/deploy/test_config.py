@@ -16,7 +16,9 @@ from deploy.drawn_secrets import DRAWN, secrets_or_drawn
 from deploy.names import SECRETS, Names, shown
 from deploy.sources import ConfigError
 from schemas.policy import DEFAULT_POLICY
+from streams.countries import country_of
 from streams.gateway.keys import ApiKeys
+from streams.permission.directory import Directory
 
 
 def test_without_any_setting_the_documented_defaults_hold(tmp_path: Path) -> None:
@@ -195,16 +197,16 @@ def test_a_number_without_a_country_gets_that_of_its_display_number(tmp_path: Pa
         "700100200300400": {"display_phone_number": "+44 20 7946 0123"},
         "700100200300401": {"display_phone_number": "442079460124", "country": "NG"},
         "700100200300402": {"display_phone_number": "+1 555-0100"},
-        "700100200300403": {"display_phone_number": "none"},
+        "700100200300403": {"display_phone_number": "+800 1234 5678"},
         "700100200300404": {"profile": "sandbox"},
     }
     policy = DEFAULT_POLICY.model_dump(mode="json", by_alias=True) | {"numbers": numbers}
     (tmp_path / "policy.json").write_text(json.dumps(policy))
     config = load({"CALLGRANT_POLICY_FILE": str(tmp_path / "policy.json")}, tmp_path)
     for told in (worker_settings(config).policy, api_settings(config).policy):
-        countries = [entry.country for entry in told.numbers.values()]
-        assert countries == ["GB", "NG", None, None, None]
-        assert told.numbers["700100200300404"].profile == "sandbox"
+        known = Directory(told, country_of)
+        assert [known.of(number).country for number in numbers] == ["GB", "NG", None, None, None]
+        assert known.of("700100200300404").profile == "sandbox"
 
 
 def test_a_policy_file_that_cannot_be_used_names_its_setting(tmp_path: Path) -> None:
