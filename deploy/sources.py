@@ -27,10 +27,11 @@ class ConfigError(Trouble):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value as somebody wrote it, and where."""
+    """A value as somebody wrote it, and where. `path`: the file it was read from, if it named one."""
 
     text: str
     origin: str
+    path: Path | None = None
 
 
 def believed(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> dict[str, Found]:
@@ -83,12 +84,17 @@ def known(texts: Mapping[str, str], origin: str, folder: Path) -> dict[str, Foun
                 why = fault.strerror if isinstance(fault, OSError) else "not UTF-8 text"
                 faults.append(f"{name}: {text} cannot be read ({why})")
                 continue
-            found[of_file] = Found(",".join(filter(None, said.split("\n"))), f"file {text}")
+            found[of_file] = Found(one_line(said), f"file {text}", (folder / text).absolute())
         else:
             faults.append(f"{name} (in {origin}) is no setting of callgrant{_nearest(name)}")
     if faults:
         raise ConfigError("\n".join(faults))
     return found
+
+
+def one_line(said: str) -> str:
+    """What a file of secrets says, one a line or separated by commas, as the setting would say it."""
+    return ",".join(filter(None, (line.strip() for line in said.split("\n"))))
 
 
 def _told(field: str, message: str, given: Mapping[str, Found]) -> str:

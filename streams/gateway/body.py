@@ -1,33 +1,51 @@
-"""Reads the body of a request: whole, within a size, within a time, and few large ones at once.
+"""Reads the body of a request: whole, within a size, within a time, and not too many at once.
 
-Owns those three limits. Refuses to look at the bytes. A declared length over the limit is refused before a byte is
-read; an undeclared or lying one as soon as the limit is passed, so no more than the limit is ever kept.
+Owns those limits. Refuses to look at the bytes. A declared length over the limit is refused before a byte is read; an
+undeclared or lying one as soon as the limit is passed, so no more than the limit is ever kept.
+
+Decisions bound here
+- What is still arriving occupies memory for a sender nobody has authenticated. A body beyond `large_bytes` needs one of
+  a few places and waits for it; all others together hold at most `max_arriving_bytes`. Who finds no place in time, or
+  no room, hears 503 and sends again.
+- A body that comes in one piece, as nearly all do, pays for none of this.
 """
 
 import asyncio
 from typing import Final, Literal
 
-from streams.gateway.answers import Receive
+from streams.gateway import answers
+from streams.gateway.answers import Answer, Receive
 from streams.gateway.deadlines import Deadlines
 
 Fault = Literal["too_large", "slow", "busy", "gone"]
 NOT_DECLARED: Final = -1
+OF_FAULT: Final[dict[Fault, Answer | None]] = {
+    "too_large": answers.TOO_LARGE,
+    "slow": answers.SLOW,
+    "busy": answers.BUSY,
+    "gone": None,
+}
 
 
 class BodyReader:
     """The limits of all doors together."""
 
-    def __init__(self, *, max_bytes: int, within_s: float, large_bytes: int, large_at_once: int) -> None:
+    def __init__(
+        self, *, max_bytes: int, within_s: float, large_bytes: int, large_at_once: int, max_arriving_bytes: int
+    ) -> None:
         self._max_bytes = max_bytes
         self._deadlines = Deadlines(within_s)
         self._large_bytes = large_bytes
         self._large = asyncio.Semaphore(large_at_once)
+        self._max_arriving_bytes = max_arriving_bytes
+        self._arriving_bytes = 0
 
     async def read(self, receive: Receive, declared_bytes: int = NOT_DECLARED) -> bytes | Fault:
         """The whole body, or why not. `gone`: the sender left before its end."""
         if declared_bytes > self._max_bytes:
             return "too_large"
-        waiting = held = False
+        waiting = has_place = False
+        arriving_bytes = 0  # what this body adds to what all hold together
         try:
             with self._deadlines.wait():
                 body = bytearray()
@@ -41,12 +59,21 @@ class BodyReader:
                     if not message["more_body"]:
                         return bytes(body) + part if body else part
                     body += part
-                    if not held and max(declared_bytes, len(body)) > self._large_bytes:
+                    if has_place:
+                        continue
+                    arriving_bytes += len(part)
+                    self._arriving_bytes += len(part)
+                    if self._arriving_bytes > self._max_arriving_bytes:
+                        return "busy"
+                    if max(declared_bytes, len(body)) > self._large_bytes:
                         waiting = True
                         await self._large.acquire()
-                        waiting, held = False, True
+                        waiting, has_place = False, True
+                        self._arriving_bytes -= arriving_bytes
+                        arriving_bytes = 0
         except TimeoutError:
             return "busy" if waiting else "slow"
         finally:
-            if held:
+            self._arriving_bytes -= arriving_bytes
+            if has_place:
                 self._large.release()

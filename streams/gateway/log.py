@@ -1,4 +1,4 @@
-"""JSON lines on stdout, one event a line, ours and the libraries' alike.
+"""One event a line on stdout, ours and the libraries' alike: JSON for programs, columns for people on a terminal.
 
 Owns the form of a line and which libraries may speak. Refuses content: a library's line keeps the words of its
 template and loses its arguments, a fault is told by its type and where it happened, never by its text or what stood in
@@ -9,6 +9,7 @@ session is said by `streams.kafka` itself.
 import logging
 import re
 import sys
+from contextlib import suppress
 from traceback import walk_tb
 from typing import Final
 
@@ -31,21 +32,45 @@ class _Templates(logging.Handler):
         )
 
 
-def set_up() -> None:
-    """Once, at the start of the process."""
+class _Lines(structlog.PrintLogger):
+    """Whoever reads the log may be gone, or its disk full: a line is lost then, and nothing else."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
+def set_up(*, for_people: bool | None = None) -> None:
+    """Once, at the start of the process. `for_people`: columns instead of JSON; by default when stdout is a
+    terminal."""
+    columns = sys.stdout.isatty() if for_people is None else for_people
+    form = (
+        structlog.dev.ConsoleRenderer(exception_formatter=_nothing) if columns else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _fault_without_content,
-            structlog.processors.JSONRenderer(),
+            form,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=lambda *_: _Lines(sys.stdout),
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Templates()], force=True)
     for name, level in LEVELS.items():
         logging.getLogger(name).setLevel(level)
+
+
+def set_up_for_people() -> None:
+    set_up(for_people=True)
+
+
+def _nothing(*_: object) -> None:
+    """A traceback quotes what stood in its lines; `_fault_without_content` has already said where it was."""
 
 
 def _fault_without_content(

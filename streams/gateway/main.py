@@ -7,9 +7,10 @@ itself.
 """
 
 import asyncio
+import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -19,14 +20,16 @@ import uvloop
 
 from schemas.topics import TopicNames
 from streams.gateway import log as logs
-from streams.gateway.app import Gateway
-from streams.gateway.protocol import HeadWithin
-from streams.gateway.settings import GatewaySettings
+from streams.gateway.app import MIN_FLUSH_S, Gateway
+from streams.gateway.protocol import BoundedHttp, Bounds
+from streams.gateway.settings import TOKENS_SETTING, GatewaySettings
 from streams.kafka.producer import BatchProducer, ProducerLimits
 from streams.kafka.session import KafkaSession
 
 BACKLOG: Final = 2_048
 CLIENT_ID: Final = "callgrant-gateway"
+OTHER_DESCRIPTORS: Final = 48
+"""Kept free beside those of connections: the loop's own, the broker's, files, and the listener's next one."""
 
 log = structlog.get_logger("callgrant.gateway")
 
@@ -72,7 +75,7 @@ async def _serve(settings: GatewaySettings, listening: socket.socket) -> int:
         uvicorn.Config(
             gateway,
             loop="none",
-            http=HeadWithin.of(settings.read_within_s),
+            http=BoundedHttp.within(Bounds(settings.read_within_s, _connections(settings), gateway.count)),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -81,21 +84,38 @@ async def _serve(settings: GatewaySettings, listening: socket.socket) -> int:
             proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=int(settings.stop_within_s),
+            timeout_graceful_shutdown=max(1, int(settings.stop_within_s - MIN_FLUSH_S)),
         )
     )
+    gateway.open_connections = server.server_state.connections
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, server, number)
+        loop.add_signal_handler(number, _stop, server, gateway, number)
     log.info("listening", address="http://{}:{}".format(*listening.getsockname()[:2]), closed_doors=_closed(settings))
     await server.serve(sockets=[listening])
     log.info("stopped", flushed=gateway.flushed)
     return 0 if gateway.flushed else 1
 
 
-def _stop(server: uvicorn.Server, number: signal.Signals) -> None:
-    log.info("stopping", asked_by=number.name)
+def _stop(server: uvicorn.Server, gateway: Gateway, number: signal.Signals) -> None:
     server.should_exit = True
+    if gateway.ending_at_s is None:
+        gateway.ending_at_s = asyncio.get_running_loop().time()
+        log.info("stopping", asked_by=number.name)
+
+
+def _connections(settings: GatewaySettings) -> int:
+    """As many as set, if the system has a descriptor for each; else what it has, and the log says so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            mend = f"raise the limit of open files (ulimit -n) to {wanted}"
+            log.warning("few_descriptors", connections=max(1, soft - OTHER_DESCRIPTORS), mend=mend)
+            return max(1, soft - OTHER_DESCRIPTORS)
+    return settings.max_connections
 
 
 def _listen(bind: str, port: int) -> socket.socket:
@@ -114,9 +134,11 @@ def _listen(bind: str, port: int) -> socket.socket:
 
 def _closed(settings: GatewaySettings) -> list[str]:
     """The settings without which a door stays closed."""
-    needed = {
+    needed: dict[str, Collection[object]] = {
         "CALLGRANT_META_APP_SECRETS": settings.meta_app_secrets,
         "CALLGRANT_META_VERIFY_TOKENS": settings.meta_verify_tokens,
         "CALLGRANT_API_KEYS": settings.api_keys,
     }
+    for provider, setting in TOKENS_SETTING.items():
+        needed[setting] = [token for owner, token in settings.provider_tokens if owner == provider]
     return [name for name, secrets in needed.items() if not secrets]

@@ -1,13 +1,33 @@
 """What the gateway must be told, and its limits with the values that suit one machine.
 
-Owns the refusal of secrets that would open a door to everyone. Refuses to read the environment (`deploy.config` does)
-and to show a secret.
+Owns the refusal of secrets that would open a door to everyone. Refuses to read the environment or to know how a
+secret is written (`deploy.config` does both), and to show a secret.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 EMPTY: Final = "an empty {what} would let everyone in: correct {setting}"
+TOKENS_SETTING: Final = {
+    "gupshup": "CALLGRANT_GUPSHUP_TOKENS",
+    "infobip": "CALLGRANT_INFOBIP_TOKENS",
+    "360dialog": "CALLGRANT_D360_TOKENS",
+    "ycloud": "CALLGRANT_YCLOUD_TOKENS",
+    "zernio": "CALLGRANT_ZERNIO_TOKENS",
+}
+"""By provider: where the shared secrets of its door are set. These are all doors of that kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFile:
+    """A file that holds secrets. `read` gives the settings with what the file says now; ValueError when it says
+    nothing usable, without quoting it."""
+
+    setting: str
+    path: Path
+    read: Callable[["GatewaySettings", str], "GatewaySettings"] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +43,35 @@ class GatewaySettings:
     meta_verify_tokens: tuple[str, ...] = field(default=(), repr=False)
     api_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """(id, secret); of one id the current before the previous."""
+    provider_tokens: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """(provider, shared secret); of one provider the current before the previous."""
+    secret_files: tuple[SecretFile, ...] = ()
+    """Read again while we run: who changes one of them changes the secrets above."""
+    secrets_again_every_s: float = 1.0
+    """A removed secret lets nobody in after at most five seconds; some files of a few bytes are read in that time."""
     max_body_bytes: int = 4 * 1024 * 1024
-    """Meta sends up to 3 MB."""
+    """Meta sends up to 3 MB; a record of the topic takes 4.5 MiB with its headers."""
     read_within_s: float = 5.0
-    """From the head of a request to the end of its body; and for the head, from its first byte."""
+    """From the head of a request to the end of its body; and for the head, from its first byte. No server closes slow
+    senders by itself."""
     acknowledge_within_s: float = 4.0
     """From the end of a body to the broker's word, or the answer is 503: it is out within 5 s."""
     flush_after_ms: float = 3.0
+    """How long a webhook waits for company: a batch of a hundred costs the broker little more than one of one."""
     max_pending_bytes: int = 32 * 1024 * 1024
-    """What may wait for the broker; more is answered 503 at once."""
+    """What may wait for the broker, 1 KiB a record at least, so it bounds waiting requests too; more is answered 503 at
+    once. Four seconds of 1,000 webhooks a second are a quarter of it."""
     large_body_bytes: int = 64 * 1024
+    """Beyond this a body that is still arriving needs one of the places for large ones."""
     large_bodies_at_once: int = 4
-    """Bodies beyond `large_body_bytes` that may be read side by side: bounds what unauthenticated senders can
-    occupy."""
+    """These places: what senders nobody has authenticated yet can occupy is this times `max_body_bytes`."""
+    max_arriving_bytes: int = 4 * 1024 * 1024
+    """What all other bodies that are still arriving may hold together; more is answered 503. A body that arrives in one
+    piece never counts."""
+    max_connections: int = 8_000
+    """Beyond it a new connection is told 503 and closed. An idle one costs some 8 kB here, and a descriptor."""
     stop_within_s: float = 10.0
+    """From TERM to the end: a body may still arrive and be acknowledged, what is left is flushed."""
 
     def __post_init__(self) -> None:
         if not all(secret for _, secret in self.meta_app_secrets):
@@ -45,3 +80,8 @@ class GatewaySettings:
             raise ValueError(EMPTY.format(what="verify token", setting="CALLGRANT_META_VERIFY_TOKENS"))
         if not all(owner and secret for owner, secret in self.api_keys):
             raise ValueError(EMPTY.format(what="API key", setting="CALLGRANT_API_KEYS"))
+        for provider, token in self.provider_tokens:
+            if provider not in TOKENS_SETTING:
+                raise ValueError(f"no door takes tokens of {provider}: there are {', '.join(TOKENS_SETTING)}")
+            if not token:
+                raise ValueError(EMPTY.format(what="token", setting=TOKENS_SETTING[provider]))

@@ -38,14 +38,24 @@ _log: Any = structlog.get_logger("replica")
 
 
 class Replica:
-    """`key → value` of one topic. `version_of` reads the version of a value that has no `version` header."""
+    """`key → value` of one topic. `version_of` reads the version of a value that has no `version` header.
 
-    def __init__(self, bootstrap: str, topic: str, version_of: Callable[[bytes], int]) -> None:
+    `heard`: told of each key with its newest value, None when it has none any more. It must not raise.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        version_of: Callable[[bytes], int],
+        heard: Callable[[bytes, bytes | None], None] | None = None,
+    ) -> None:
         self.topic = topic
         self.positions: dict[int, int] = {}
         self.outranked = 0
         self._bootstrap = bootstrap
         self._version_of = version_of
+        self._heard = heard
         self._rows: dict[bytes, bytes] = {}
         self._stamped: dict[bytes, int] = {}  # versions that stand in a header and not in the value: seldom
         self._level: Level[int] = Level()
@@ -168,6 +178,8 @@ class Replica:
             if value is None:
                 rows.pop(key, None)
                 self._stamped.pop(key, None)
+                if self._heard is not None:
+                    self._heard(key, None)
                 continue
             own = version_of(value)
             version = _stamp(record.headers, own)
@@ -176,6 +188,8 @@ class Replica:
                 self.outranked += 1
                 continue
             rows[key] = kept(value)
+            if self._heard is not None:
+                self._heard(key, value)
             if version != own:
                 self._stamped[key] = version
             elif self._stamped:
@@ -189,10 +203,14 @@ class Replica:
             self._forget()
 
     def _forget(self) -> None:
+        gone = list(self._rows) if self._heard is not None else []
         self._rows.clear()
         self._stamped.clear()
         self.positions.clear()
         self._level.forget()
+        for key in gone:
+            if self._heard is not None:
+                self._heard(key, None)
 
     def _tell(self, trouble: BaseException | None) -> None:
         """One line when the broker is lost, one when it is back; nothing in between."""

@@ -7,7 +7,7 @@ from hmac import digest
 from typing import Any
 
 from streams.gateway.app import Gateway
-from streams.gateway.settings import GatewaySettings
+from streams.gateway.settings import TOKENS_SETTING, GatewaySettings
 from streams.kafka.producer import BatchProducer, ProducerLimits
 from tests.kafka.sessions import Cluster
 from tests.kafka.test_producer import until_ready
@@ -23,6 +23,7 @@ SETTINGS = GatewaySettings(
     meta_app_secrets=(("", SECRET),),
     meta_verify_tokens=(TOKEN,),
     api_keys=(("tests", "key-of-the-tests"),),
+    provider_tokens=tuple((provider, f"{provider}-token-of-the-tests") for provider in TOKENS_SETTING),
 )
 Headers = Sequence[tuple[str, str]]
 

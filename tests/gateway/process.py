@@ -47,7 +47,8 @@ class Running:
 
 
 @contextmanager
-def started(bootstrap: str, prefix: str, **changed: Any) -> Iterator[Running]:
+def started(bootstrap: str, prefix: str, *, descriptors: int | None = None, **changed: Any) -> Iterator[Running]:
+    """`descriptors`: how many the process may have at most."""
     owner, _, secret = KEY.partition(":")
     settings: dict[str, Any] = {
         "kafka_bootstrap": bootstrap,
@@ -59,8 +60,9 @@ def started(bootstrap: str, prefix: str, **changed: Any) -> Iterator[Running]:
         "api_keys": [(owner, secret)],
         **changed,
     }
+    limited = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}:{descriptors}"]
     child = subprocess.Popen(
-        [sys.executable, "-m", "tests.gateway.serve", json.dumps(settings)],
+        [*limited, sys.executable, "-m", "tests.gateway.serve", json.dumps(settings)],
         stdout=subprocess.PIPE,
         cwd=ROOT,
         text=True,

@@ -159,3 +159,66 @@ def test_an_element_that_cannot_be_written_again_is_a_fault_and_no_crash() -> No
 @given(st.binary(max_size=200), st.sampled_from([JSON, LINES]))
 def test_no_bytes_make_it_raise(body: bytes, kind: str) -> None:
     assert isinstance(read(body, kind), (Actions, Unacceptable))
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"occurred_at": NaN}', "line 1 column 17"),
+        (b'{"user": "\\ud83d"}', "surrogate in string at line 1"),
+        (b'{"type": "request_sent",\n "user"}', "line 2 column"),
+        (b"\xef\xbb\xbf{}", "line 1 column 1"),
+    ],
+)
+def test_what_is_not_json_is_told_with_its_place(body: bytes, says: str) -> None:
+    found = read(body, JSON)
+    assert isinstance(found, Unacceptable)
+    assert found.status == 400
+    assert says in found.detail
+    found = read(orjson.dumps(sent()) + b"\n" + body.replace(b"\n", b""), LINES)
+    assert faults(found) == [(1, "$")]
+
+
+def twice(key: str, first: object, inside: str = "") -> bytes:
+    """An action in which a key stands twice."""
+    text = json.dumps(sent(template={"name": "test_cpr_template"}))
+    place = text.index(f'"{inside}": {{') + len(inside) + 5 if inside else 1
+    return f"{text[:place]}{json.dumps(key)}: {json.dumps(first)}, {text[place:]}".encode()
+
+
+def test_a_key_that_stands_twice_is_a_fault_with_its_path() -> None:
+    user, name = twice("user", "447700900199"), twice("name", "other", "template")
+    good = orjson.dumps(sent())
+    assert faults(read(user, JSON)) == [(0, "$.user")]
+    assert faults(read(name, JSON)) == [(0, "$.template.name")]
+    assert faults(read(good + b"\n" + user + b"\n" + name, LINES)) == [(1, "$.user"), (2, "$.template.name")]
+    assert faults(read(b"[" + good + b",[" + user + b"]]", JSON)) == [(1, "$[0].user"), (1, "$")]
+    found = read(twice("447700900123", 1).replace(b"{", b'{"447700900123": 2, ', 1), JSON)
+    assert faults(found) == [(0, "$.*")]
+    assert "447700900" not in repr(found)
+
+
+def test_escapes_are_not_taken_for_a_key_that_stands_twice() -> None:
+    note = sent(note='a "quoted" word')
+    for body in (
+        json.dumps(note),
+        json.dumps(note).replace('\\"', "\\u0022"),
+        json.dumps(note).replace("note", "n\\u006fte"),
+    ):
+        assert isinstance(read(body.encode(), JSON), Actions)
+
+
+@pytest.mark.parametrize("huge", [2**64, 10**300])
+def test_a_number_without_end_is_a_fault_of_its_field_and_kept_where_nobody_reads_it(huge: int) -> None:
+    body = json.dumps(sent(type="call_refused", action_id="TEST-1", error_code=huge, occurred_at=huge)).encode()
+    assert faults(read(body, JSON)) == [(0, "$.occurred_at"), (0, "$.error_code")]
+    unread = json.dumps(sent(note=huge)).encode()
+    assert read(unread, JSON) == Actions((unread,))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+def test_an_encoded_body_is_told_to_come_as_it_is(encoding: str) -> None:
+    found = read(orjson.dumps(sent()), JSON, encoding)
+    assert isinstance(found, Unacceptable)
+    assert (found.status, "Content-Encoding" in found.detail) == (415, True)
+    assert isinstance(read(orjson.dumps(sent()), JSON, "Identity"), Actions)

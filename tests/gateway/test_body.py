@@ -9,8 +9,14 @@ from streams.gateway.body import BodyReader
 KIB = 1_024
 
 
-def reader(*, within_s: float = 5.0, large_at_once: int = 2) -> BodyReader:
-    return BodyReader(max_bytes=64 * KIB, within_s=within_s, large_bytes=8 * KIB, large_at_once=large_at_once)
+def reader(*, within_s: float = 5.0, large_at_once: int = 2, max_arriving_bytes: int = 1_024 * KIB) -> BodyReader:
+    return BodyReader(
+        max_bytes=64 * KIB,
+        within_s=within_s,
+        large_bytes=8 * KIB,
+        large_at_once=large_at_once,
+        max_arriving_bytes=max_arriving_bytes,
+    )
 
 
 class Sender:
@@ -101,6 +107,29 @@ async def test_a_large_body_without_a_place_in_time_is_told_to_come_again() -> N
     bodies = reader(within_s=0.1, large_at_once=0)
     assert await bodies.read(Sender(b"x" * 9 * KIB, b"y")) == "busy"
     assert await bodies.read(Sender(b"x", b"y"), 9 * KIB) == "busy"
+
+
+async def test_bodies_that_are_still_arriving_hold_no_more_than_their_bound_and_whole_ones_pass() -> None:
+    bodies = reader(max_arriving_bytes=10 * KIB)
+    slow = [asyncio.create_task(bodies.read(Sender(b"x" * 5 * KIB, then=nothing_more))) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert await bodies.read(Sender(b"y", b"z")) == "busy"
+    assert await bodies.read(Sender(b"y" * 64 * KIB)) == b"y" * 64 * KIB
+    slow[0].cancel()
+    await asyncio.wait([slow[0]])
+    assert await bodies.read(Sender(b"y", b"z")) == b"yz"
+    slow[1].cancel()
+    await asyncio.wait([slow[1]])
+
+
+async def test_a_large_body_in_its_place_leaves_the_room_of_the_others() -> None:
+    bodies = reader(max_arriving_bytes=10 * KIB)
+    large = asyncio.create_task(bodies.read(Sender(b"x" * 9 * KIB, b"x" * 20 * KIB, then=nothing_more)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert await bodies.read(Sender(b"y" * 7 * KIB, b"z")) == b"y" * 7 * KIB + b"z"
+    large.cancel()
+    await asyncio.wait([large])
 
 
 async def test_a_reader_that_is_cancelled_from_outside_stays_cancelled() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
+import httpx
 import pytest
 
 from deploy.broker.node import LocalBroker
@@ -182,6 +184,37 @@ async def test_a_stop_while_the_broker_is_frozen_ends_in_time(own_broker: LocalB
         os.kill(own_broker.pid, signal.SIGCONT)
 
 
+async def test_what_was_accepted_before_a_stop_is_answered_and_what_was_answered_is_there(
+    own_broker: LocalBroker,
+) -> None:
+    with started(own_broker.bootstrap, NAMES.prefix) as gateway:
+        await until_ready(gateway)
+        assert own_broker.pid is not None
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        bodies = [b'{"stopped":%d}' % n for n in range(40)]
+        lines = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in bodies]
+        try:
+            for place, ((_, writer), body) in enumerate(zip(lines, bodies, strict=True)):
+                said = f"POST /webhooks/meta HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: {signature(body)}\r\n"
+                said += f"Content-Length: {len(body)}\r\n\r\n"
+                writer.write(said.encode() + (body if place % 2 else body[:5]))  # every other is still arriving
+            await until(lambda: held_bytes(gateway) >= 20 * 1_024)
+            gateway.child.send_signal(signal.SIGTERM)
+            await until(lambda: any(told["event"] == "stopping" for told in gateway.said))
+            await until(lambda: not listens(gateway))
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+        for (_, writer), body in list(zip(lines, bodies, strict=True))[::2]:
+            writer.write(body[5:])
+        answers = await asyncio.gather(*(reader.read() for reader, _ in lines))
+        for _, writer in lines:
+            writer.close()
+        assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}
+        assert await asyncio.to_thread(gateway.end) == 0
+    values = {record.value for record in await stored(own_broker.bootstrap, TOPIC)}
+    assert set(bodies) <= values
+
+
 async def test_a_gateway_started_before_its_broker_lives_and_becomes_ready_later(own_broker: LocalBroker) -> None:
     own_broker.stop()
     with started(own_broker.bootstrap, NAMES.prefix, acknowledge_within_s=ACKNOWLEDGE_WITHIN_S) as gateway:
@@ -195,3 +228,13 @@ async def test_a_gateway_started_before_its_broker_lives_and_becomes_ready_later
         assert {code for code, _ in await sender.post(5)} == {200}
         own_broker.stop()
         assert gateway.end() == 0  # nothing was promised that is not there
+
+
+def held_bytes(gateway: Running) -> float:
+    text = httpx.get(gateway.url + "/metrics", timeout=10, trust_env=False).text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("callgrant_gateway_pending_b"))
+
+
+def listens(gateway: Running) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", gateway.port)) == 0

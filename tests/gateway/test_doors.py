@@ -1,15 +1,18 @@
 import asyncio
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
+from random import Random
 
 import orjson
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.envelope import header
-from streams.gateway.app import CLOSED_PROVIDERS, Gateway
+from streams.gateway.app import Gateway
 from streams.gateway.clock import now_ms
+from streams.gateway.settings import TOKENS_SETTING
 from tests.gateway.asgi import KEY, SECRET, SETTINGS, TOKEN, Headers, Reply, ask, gateway, signature, signed
 from tests.gateway.test_actions import sent
 from tests.kafka.sessions import Cluster
@@ -17,6 +20,17 @@ from tests.kafka.sessions import Cluster
 BODY = b'{"object":"whatsapp_business_account","entry":[]}'
 BEARER = ("Authorization", f"Bearer {KEY}")
 JSON = ("Content-Type", "application/json")
+TOKEN_HEADER = "X-Callgrant-Token"
+
+
+def token_of(provider: str) -> str:
+    return f"{provider}-token-of-the-tests"
+
+
+async def metrics(app: Gateway) -> str:
+    reply = await ask(app, "GET", "/metrics")
+    assert reply is not None
+    return reply.body.decode()
 
 
 @pytest.fixture
@@ -71,22 +85,75 @@ async def test_what_is_not_authentic_is_401_empty_and_not_stored(
 
 
 async def test_without_a_configured_secret_every_door_is_closed(cluster: Cluster) -> None:
-    closed = dataclasses.replace(SETTINGS, meta_app_secrets=(), meta_verify_tokens=(), api_keys=())
+    closed = dataclasses.replace(SETTINGS, meta_app_secrets=(), meta_verify_tokens=(), api_keys=(), provider_tokens=())
     async with gateway(closed, cluster) as app:
         assert (await post(app, signed(BODY, ""))).status == 401
         assert (await post(app, signed(BODY))).status == 401
         assert (await post(app, [("Authorization", "Bearer :"), JSON], b"{}", "/v1/actions")).status == 401
+        for provider in TOKENS_SETTING:
+            for token in ("", token_of(provider)):
+                assert (await post(app, [(TOKEN_HEADER, token)], BODY, f"/webhooks/{provider}")).status == 401
         reply = await ask(app, "GET", "/webhooks/meta?hub.mode=subscribe&hub.verify_token=&hub.challenge=1")
         assert reply is not None
         assert reply.status == 403
     assert cluster.log == []
 
 
-@pytest.mark.parametrize("provider", CLOSED_PROVIDERS)
-async def test_the_doors_of_other_providers_are_closed(app: Gateway, cluster: Cluster, provider: str) -> None:
-    reply = await post(app, signed(BODY), BODY, f"/webhooks/{provider}")
+@pytest.mark.parametrize("provider", TOKENS_SETTING)
+async def test_a_provider_with_its_token_in_header_or_query_is_stored_under_its_name(
+    app: Gateway, cluster: Cluster, provider: str
+) -> None:
+    token = token_of(provider)
+    assert (await post(app, [(TOKEN_HEADER, token)], b"by header", f"/webhooks/{provider}")).status == 200
+    assert (await post(app, [], b"by query", f"/webhooks/{provider}?a=b&token={token}")).status == 200
+    records = [record for _, _, batch in cluster.log for record in batch]
+    assert [record.value for record in records] == [b"by header", b"by query"]
+    assert {header(record.headers, "provider") for record in records} == {provider}
+    assert {header(record.headers, "secret_slot") for record in records} == {"current"}
+    assert token not in repr(records)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([], ""),
+        ([], "token="),
+        ([], "Token={right}"),
+        ([], "token=%ff"),
+        ([], "token={right}&token={right}"),
+        ([], "&" * 5_000 + "token={right}"),
+        ([], "a=b&" * 40 + "token={right}"),
+        ([(TOKEN_HEADER, "{right}")], "token={right}"),
+        ([(TOKEN_HEADER, "{right}"), (TOKEN_HEADER, "{right}")], ""),
+        ([(TOKEN_HEADER, "{right}"), (TOKEN_HEADER, "another")], ""),
+        ([(TOKEN_HEADER, "{right}, {right}")], ""),
+        ([(TOKEN_HEADER, "{right}x")], ""),
+        ([(TOKEN_HEADER, "another")], ""),
+        ([(TOKEN_HEADER, "infobip-token-of-the-tests")], ""),
+        ([("Authorization", "Bearer {right}")], ""),
+        ([("X-Hub-Signature-256", "{signature}")], ""),
+    ],
+)
+async def test_whoever_presents_no_token_or_two_or_another_is_401_empty_and_not_stored(
+    app: Gateway, cluster: Cluster, headers: Headers, query: str
+) -> None:
+    told = {"right": token_of("gupshup"), "signature": signature(BODY)}
+    given = [(name, value.format(**told)) for name, value in headers]
+    reply = await post(app, given, BODY, f"/webhooks/gupshup?{query.format(**told)}")
     assert (reply.status, reply.body) == (401, b"")
+    assert reply.headers["connection"] == "close"
     assert cluster.log == []
+
+
+async def test_two_tokens_hold_at_once_and_each_counts_by_its_slot(cluster: Cluster) -> None:
+    both = dataclasses.replace(SETTINGS, provider_tokens=(("ycloud", "new"), ("ycloud", "old"), ("zernio", "other")))
+    async with gateway(both, cluster) as app:
+        for token, status in (("new", 200), ("old", 200), ("other", 401)):
+            assert (await post(app, [(TOKEN_HEADER, token)], BODY, "/webhooks/ycloud")).status == status
+        text = await metrics(app)
+    for slot in ("current", "previous"):
+        assert f'slots_total{{kind="webhook",provider="ycloud",slot="{slot}"}} 1.0' in text
+    assert 'slots_total{kind="webhook",provider="zernio",slot="current"} 0.0' in text
 
 
 async def test_a_body_over_the_limit_is_413_by_its_length_or_by_its_bytes(cluster: Cluster) -> None:
@@ -222,6 +289,9 @@ async def test_an_action_request_that_would_not_fit_is_503_and_nothing_of_it_is_
         ("PUT", "/webhooks/meta", 405, "POST, GET"),
         ("HEAD", "/webhooks/meta", 405, "POST, GET"),
         ("GET", "/webhooks/infobip", 405, "POST"),
+        ("OPTIONS", "/webhooks/meta", 405, "POST, GET"),
+        ("TRACE", "/webhooks/meta", 405, "POST, GET"),
+        ("OPTIONS", "/v1/actions", 405, "POST"),
         ("GET", "/v1/actions", 405, "POST"),
         ("POST", "/metrics", 405, "GET, HEAD"),
     ],
@@ -236,21 +306,67 @@ async def test_there_is_no_other_door(
     assert cluster.log == []
 
 
-async def test_metrics_count_by_door_outcome_and_slot_and_never_hold_content(app: Gateway) -> None:
+async def test_metrics_count_by_provider_kind_outcome_and_reason_and_never_hold_content(app: Gateway) -> None:
     await post(app, signed(BODY))
     await post(app, signed(BODY, "another"))
+    await post(app, [])
     await post(app, [BEARER, JSON], orjson.dumps(sent()), "/v1/actions")
+    await post(app, [BEARER, JSON], b"{}", "/v1/actions")
     await post(app, signed(BODY), BODY, "/447700900123")
-    reply = await ask(app, "GET", "/metrics")
-    assert reply is not None
-    text = reply.body.decode()
-    assert 'callgrant_gateway_requests_total{door="meta",outcome="accepted"} 1.0' in text
-    assert 'callgrant_gateway_requests_total{door="meta",outcome="unauthenticated"} 1.0' in text
-    assert 'callgrant_gateway_signature_slots_total{door="actions",slot="tests/current"} 1.0' in text
-    assert "callgrant_gateway_acknowledge_seconds_count 2.0" in text
+    await post(app, [], b"a body of 447700900124", f"/webhooks/gupshup?token={token_of('gupshup')}")
+    await ask(app, "GET", "/webhooks/meta?hub.mode=subscribe&hub.verify_token=447700900125&hub.challenge=1")
+    text = await metrics(app)
+    for labels in (
+        'kind="webhook",outcome="accepted",provider="meta",reason="none"',
+        'kind="webhook",outcome="unauthenticated",provider="meta",reason="wrong"',
+        'kind="webhook",outcome="unauthenticated",provider="meta",reason="missing"',
+        'kind="webhook",outcome="accepted",provider="gupshup",reason="none"',
+        'kind="verification",outcome="unauthenticated",provider="meta",reason="wrong"',
+        'kind="action",outcome="accepted",provider="business",reason="none"',
+        'kind="action",outcome="refused",provider="business",reason="invalid"',
+        'kind="other",outcome="refused",provider="none",reason="no_door"',
+    ):
+        assert f"callgrant_gateway_requests_total{{{labels}}} 1.0" in text
+    assert 'signature_slots_total{kind="action",provider="business",slot="tests/current"} 1.0' in text
+    assert "callgrant_gateway_acknowledge_seconds_count 3.0" in text
     assert "callgrant_gateway_ready 1.0" in text
-    assert "447700900123" not in text
-    assert SECRET not in text
+    assert "4477009001" not in text
+    assert not any(secret in text for secret in (SECRET, token_of("gupshup"), "key-of-the-tests"))
+
+
+async def test_a_refusal_by_the_broker_is_counted_with_its_reason(cluster: Cluster) -> None:
+    async with gateway(dataclasses.replace(SETTINGS, acknowledge_within_s=0.1), cluster) as app:
+        cluster.refuse[BODY] = MessageSizeTooLargeError()
+        assert (await post(app, signed(BODY))).status == 503
+        cluster.answers.clear()
+        assert [(await post(app, signed(b"x"), b"x")).status for _ in range(2)] == [503, 503]
+        text = await metrics(app)
+    for reason in ("refused_by_broker", "late", "away"):
+        assert f'outcome="unavailable",provider="meta",reason="{reason}"}} 1.0' in text
+
+
+async def test_whatever_is_asked_has_one_of_the_defined_answers(app: Gateway, cluster: Cluster) -> None:
+    dice = Random(20260302)
+    paths = ["/webhooks/meta", "/webhooks/gupshup", "/v1/actions", "/v1/actions/meta", "/livez", "/metrics", "/\x00"]
+    right = [("x-hub-signature-256", signature(BODY)), (TOKEN_HEADER, token_of("gupshup")), BEARER, JSON]
+    wrong = [
+        ("x-hub-signature-256", "a" * 9_000),
+        ("host", "\xff"),
+        ("content-encoding", "gzip"),
+        ("authorization", ""),
+    ]
+    queries = ["", "hub.mode=subscribe", "token=" + token_of("gupshup"), "%zz&;=" * 20, "hub.challenge=%0d%0aX:y"]
+    seen: Counter[int] = Counter()
+    for _ in range(3_000):
+        method = dice.choice(["GET", "POST", "POST", "POST", "PUT", "HEAD", "OPTIONS"])
+        headers = [dice.choice(right + (wrong if dice.random() < 0.2 else [])) for _ in range(dice.randint(0, 4))]
+        body = [dice.choice([BODY, b"{}", b"[", b"\x00\xff", b"[" * 2_000, dice.randbytes(50)]) for _ in range(2)]
+        reply = await ask(
+            app, method, f"{dice.choice(paths)}?{dice.choice(queries)}", headers, body[: dice.randint(1, 2)]
+        )
+        assert reply is not None
+        seen[reply.status] += 1
+    assert set(seen) == {200, 400, 401, 403, 404, 405, 415, 422}
 
 
 async def test_a_body_that_does_not_come_is_408(cluster: Cluster) -> None:

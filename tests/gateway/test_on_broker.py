@@ -6,6 +6,8 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
@@ -13,10 +15,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.topics import create_topics
 from schemas.envelope import header, received_at_of
-from schemas.topics import TopicNames
+from schemas.topics import MAX_RECORD_BYTES, TopicNames
+from streams.gateway.clock import now_ms
+from streams.kafka.outcomes import Acknowledged, NotAcknowledged
+from streams.kafka.producer import HEADER_ROOM_BYTES, BatchProducer, ProducerLimits
+from streams.kafka.session import KafkaSession, Record
 from tests.gateway.asgi import KEY, signature
 from tests.gateway.process import Running, client, started, status, stored, until, until_ready
 from tests.gateway.test_actions import sent
+from tests.kafka.test_producer import until as came_true
 
 pytestmark = pytest.mark.broker
 PARTITIONS = 3
@@ -137,7 +144,8 @@ async def test_a_body_over_4_mib_is_413_however_its_length_is_told(gateway: Runn
     )
     assert both.startswith(b"HTTP/1.1 400")
     longer = await asyncio.to_thread(speak, gateway, head + b"Content-Length: 10\r\n\r\n" + b"x" * 100)
-    assert longer.startswith(b"HTTP/1.1 400")  # what follows the ten bytes is no request
+    assert longer.startswith(b"HTTP/1.1 401")  # of the ten bytes; what follows them is no request
+    assert longer.count(b"HTTP/1.1") == 1
     assert (await http.get("/readyz")).status_code == 200
 
 
@@ -185,7 +193,7 @@ async def test_a_refused_batch_does_not_poison_the_ones_after_it(broker: str, to
                 answers = await asyncio.gather(*map(post, [*part[:25], large, *part[25:]]))
                 assert answers.pop(25) == 503
                 assert set(answers) == {200}
-            assert (await http.get("/readyz")).status_code == 200
+            await until_ready(running)  # of the session that replaces the last one
         assert running.end() == 0
         refusals = [told for told in running.said if told["event"] == "batch_refused"]
         assert len(refusals) == 4
@@ -240,3 +248,84 @@ def test_a_port_that_is_taken_ends_the_process_and_names_the_setting(broker: str
     with pytest.raises(AssertionError), started(broker, "t.", port=gateway.port) as running:
         assert running.url
     assert gateway.child.poll() is None
+
+
+async def test_a_record_of_the_largest_size_goes_through_producer_broker_and_consumer(
+    broker: str, topic_prefix: str
+) -> None:
+    names = TopicNames(topic_prefix)
+    await create_topics(broker, names, 1)
+    topic = names.of("webhooks.raw")
+    producer = BatchProducer(ProducerLimits(), lambda: KafkaSession(broker, [topic], "test"))
+    await producer.start()
+    try:
+        await came_true(producer.ready, within_s=20)
+        value = noise(MAX_RECORD_BYTES - HEADER_ROOM_BYTES)
+        assert isinstance(await producer.append(topic, Record(None, value, [], now_ms())), Acknowledged)
+        assert await producer.append(topic, Record(None, value + b"x", [], now_ms())) == NotAcknowledged("too_large")
+        assert isinstance(await producer.append(topic, Record(None, b"after", [], now_ms())), Acknowledged)
+    finally:
+        assert await producer.stop(10.0)
+    assert [record.value for record in await stored(broker, topic)] == [value, b"after"]
+
+
+async def test_a_thousand_updates_of_three_megabytes_are_one_200_soon_enough(http: httpx.AsyncClient) -> None:
+    """Meta wants its answers within a second, nearly all of them within a quarter of one."""
+    status_of = {"id": "wamid.TESTREQ" + "0" * 2_800, "status": "delivered", "recipient_id": "447700900123"}
+    values = [{**status_of, "timestamp": str(1_772_442_000 + n)} for n in range(1_000)]
+    change = {"field": "messages", "value": {"messaging_product": "whatsapp", "statuses": values}}
+    took_s = []
+    for n in range(3):
+        body = json.dumps(
+            {"object": "whatsapp_business_account", "entry": [{"id": str(n), "changes": [change]}]}
+        ).encode()
+        assert 2_800_000 < len(body) < 3_000_000
+        began_s = monotonic()
+        assert (await http.post("/webhooks/meta", content=body, headers=signed(body))).status_code == 200
+        took_s.append(monotonic() - began_s)
+    assert min(took_s) < 0.5
+
+
+async def test_a_secret_is_rotated_under_load_without_a_valid_webhook_refused(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    await create_topics(broker, TopicNames(topic_prefix), 2)
+    secrets_file = tmp_path / "app-secrets"
+    secrets_file.write_text("first")
+    with started(broker, topic_prefix, secret_file=str(secrets_file), secrets_again_every_s=0.1) as running:
+        await until_ready(running)
+        using = "first"
+        answers: list[int] = []
+
+        async with client(running) as http:
+
+            async def post(secret: str, body: bytes = b"{}") -> int:
+                headers = {"X-Hub-Signature-256": signature(body, secret)}
+                return (await http.post("/webhooks/meta", content=body, headers=headers)).status_code
+
+            async def keep_on(lane: int) -> None:
+                while using:
+                    answers.append(await post(using, b"%d" % lane))
+
+            async def until_answered(secret: str, status: int) -> None:
+                async with asyncio.timeout(5):
+                    while await post(secret) != status:
+                        pass
+
+            lanes = [asyncio.create_task(keep_on(lane)) for lane in range(8)]
+            secrets_file.write_text("second\nfirst\n")  # the new one is known before anybody uses it
+            await until_answered("second", 200)
+            using = "second"
+            await asyncio.sleep(0)
+            secrets_file.write_text("")  # a mistake on the way changes nothing
+            await until(lambda: any(told["event"] == "secrets_unusable" for told in running.said))
+            assert (await post("first"), await post("second")) == (200, 200)
+            secrets_file.write_text("second")
+            await until_answered("first", 401)
+            using = ""
+            await asyncio.gather(*lanes)
+            assert set(answers) == {200}
+            text = (await http.get("/metrics")).text
+        assert 'slots_total{kind="webhook",provider="meta",slot="current"}' in text
+        assert not any(word in json.dumps(running.said) for word in ('"first"', '"second"'))
+        assert running.end() == 0
