@@ -39,7 +39,7 @@ def stages(names: TopicNames) -> list[Stage]:
     """From the gateway's topics to the analysts' rows, in the order of the flow."""
     return [
         Stage(names.group("worker"), (names.of("webhooks.raw"), names.of("actions.raw"))),
-        Stage(names.group("worker"), (names.of("permission.events"),)),
+        Stage(names.group("worker"), (names.of("permission.events"), names.of("business.events"))),
         Stage(names.group("projection"), (names.of("permission.records"),)),
     ]
 

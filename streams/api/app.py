@@ -1,4 +1,4 @@
-"""The routes: a question about a pair, health, numbers, the paper.
+"""The routes: a question about a pair or a business number, health, metrics, the paper.
 
 Owns the order in which a question is refused: the key, then the parameters, then the freshness; so a stranger learns
 nothing, and a caller learns of a wrong parameter even while there is no answer. Owns the two names of the path (with
@@ -27,11 +27,13 @@ from streams.api.errors import Trouble, refuse
 from streams.api.freshness import Lag, LagSource, Rows
 from streams.api.gauges import Gauges
 from streams.api.keys import Keys
-from streams.api.question import BadQuestion, Question, read_question
+from streams.api.number import number_answer
+from streams.api.question import BadQuestion, Question, read_number_question, read_question
 from streams.api.settings import ApiSettings
 from streams.api.watch import Watch
+from streams.countries import country_of
 from streams.permission.answer import answer, answerable_from
-from streams.permission.number import number_in
+from streams.permission.directory import Directory
 
 _log: Any = structlog.get_logger("api")
 
@@ -60,8 +62,12 @@ class Api(FastAPI):
         return super().openapi()
 
 
-def build(settings: ApiSettings, rows: Rows, freshness: LagSource) -> Api:
-    """The application over a replica and whoever knows how fresh it is."""
+def build(settings: ApiSettings, rows: Rows, freshness: LagSource, numbers: Directory | None = None) -> Api:
+    """The application over a replica and whoever knows how fresh it is.
+
+    `numbers`: what is known of business numbers; by default what the policy file says.
+    """
+    numbers = Directory(settings.policy, country_of) if numbers is None else numbers
     gauges = Gauges()
     app = Api(
         title="Callgrant",
@@ -72,12 +78,15 @@ def build(settings: ApiSettings, rows: Rows, freshness: LagSource) -> Api:
     )
     app.add_middleware(Watch, gauges=gauges)
     app.add_exception_handler(HTTPException, _no_route)
-    _add_question(app, settings, rows, freshness, gauges)
+    _add_question(app, settings, rows, freshness, gauges, numbers)
+    _add_number(app, settings, freshness, gauges, numbers)
     _add_health(app, settings, rows, freshness, gauges)
     return app
 
 
-def _add_question(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSource, gauges: Gauges) -> None:
+def _add_question(
+    app: Api, settings: ApiSettings, rows: Rows, freshness: LagSource, gauges: Gauges, numbers: Directory
+) -> None:
     keys, policy, max_lag_s = Keys(settings.api_keys), settings.policy, settings.max_lag_s
 
     async def ask(request: Request) -> Response:
@@ -91,8 +100,10 @@ def _add_question(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSou
         lag = freshness.lag()
         if (why := lag.too_old(max_lag_s)) is not None:
             return refuse(path, Trouble.UNAVAILABLE, why)
+        if not numbers.is_readable(question.pair.phone_number_id):
+            return _unreadable_number(path, gauges)
         try:
-            return _answered(question, rows, lag, policy)
+            return _answered(question, rows, lag, policy, numbers)
         except BadQuestion as fault:
             return refuse(path, Trouble.PARAMETER, str(fault))
         except StateUnreadable:
@@ -116,15 +127,57 @@ def _add_question(app: Api, settings: ApiSettings, rows: Rows, freshness: LagSou
         )
 
 
-def _answered(question: Question, rows: Rows, lag: Lag, policy: Policy) -> Response:
+def _unreadable_number(path: str, gauges: Gauges) -> Response:
+    gauges.unreadable.inc()
+    _log.error("number_unreadable")
+    return refuse(path, Trouble.UNAVAILABLE, "what is stored of this number cannot be read by this version")
+
+
+def _add_number(app: Api, settings: ApiSettings, freshness: LagSource, gauges: Gauges, numbers: Directory) -> None:
+    keys, policy, max_lag_s = Keys(settings.api_keys), settings.policy, settings.max_lag_s
+
+    async def ask(request: Request) -> Response:
+        path: str = request.scope["path"]
+        if not keys.admit(_authorization(request)):
+            return refuse(path, Trouble.UNAUTHENTICATED, "Authorization: Bearer <id>:<secret>")
+        name: str = request.path_params["phone_number_id"]
+        try:
+            at = read_number_question(name, request.scope["query_string"])
+        except BadQuestion as fault:
+            return refuse(path, Trouble.PARAMETER, str(fault))
+        lag = freshness.lag()
+        if (why := lag.too_old(max_lag_s)) is not None:
+            return refuse(path, Trouble.UNAVAILABLE, why)
+        if not numbers.is_readable(name):
+            return _unreadable_number(path, gauges)
+        return _fresh(number_answer(numbers, name, clock.now() if at is None else at, policy), lag)
+
+    app.add_api_route(
+        "/v1/numbers/{phone_number_id}",
+        ask,
+        methods=["GET"],
+        operation_id="ask_number",
+        summary="A business number: its profile, country, switches, restrictions, warnings and templates.",
+        responses=paper.NUMBER_RESPONSES,
+        openapi_extra=paper.NUMBER_QUESTION,
+        response_class=Response,
+    )
+
+
+def _answered(question: Question, rows: Rows, lag: Lag, policy: Policy, numbers: Directory) -> Response:
     number = question.pair.phone_number_id
     state = _state(question.pair, rows)
     at = clock.now() if question.at is None else question.at
     if at < (earliest := answerable_from(state)):
         raise BadQuestion(f"at: what led to earlier answers is settled; ask for {rfc3339(earliest)} or later")
-    judged = answer(state, at, policy, number_in(policy, number))
+    judged = answer(state, at, policy, numbers.of(number))
+    return _fresh({"messaging_product": "whatsapp", **judged}, lag)
+
+
+def _fresh(body: dict[str, Any], lag: Lag) -> Response:
+    """An answer, and what it may lack."""
     return Response(
-        orjson.dumps({"messaging_product": "whatsapp", **judged}),
+        orjson.dumps(body),
         headers={
             "callgrant-lag-records": str(lag.records),
             "callgrant-lag-seconds": f"{lag.seconds:.1f}",

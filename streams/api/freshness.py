@@ -3,8 +3,9 @@
 Owns following that chain once a second, in the background: what was accepted by `t` is in the raw topics before their
 ends seen at `t`; once the worker's group has committed those, its facts stand in `permission.events` before the ends
 seen *then*; once those are committed, the states stand in `permission.state` before the ends seen then; once the
-replica has read those, an answer holds all that was accepted by `t`. Measured one by one the parts would each look
-fresh while a fact is between two.
+replica has read those, an answer holds all that was accepted by `t`. Facts about numbers go beside them, through
+`business.events` and `business.state`: each step holds when it does for both. Measured one by one the parts would each
+look fresh while a fact is between two.
 
 Refuses to guess: a look that fails moves nothing, so the age grows by itself while the broker or the worker is away.
 A partition the group never committed counts from its first record; a group that is unknown is behind by everything.
@@ -29,6 +30,8 @@ LOOK_WITHIN_S: Final = 5.0
 TRY_AGAIN_AFTER_S: Final = 0.5
 NOTICE_PARTITIONS_S: Final = 10.0
 RAW: Final = ("webhooks.raw", "actions.raw")
+EVENTS: Final = ("permission.events", "business.events")
+STATES: Final = ("permission.state", "business.state")
 
 _log: Any = structlog.get_logger("freshness")
 
@@ -71,19 +74,18 @@ class Rows(Protocol):
 
 
 class Freshness:
-    """The chain for one replica of `permission.state`."""
+    """The chain for a replica of `permission.state` and one of `business.state`."""
 
-    def __init__(self, bootstrap: str, names: TopicNames, rows: Rows, *, every_s: float = 1.0) -> None:
+    def __init__(self, bootstrap: str, names: TopicNames, rows: Rows, numbers: Rows, *, every_s: float = 1.0) -> None:
         self._bootstrap = bootstrap
         self._group = names.group("worker")
         self._raw = tuple(names.of(name) for name in RAW)
-        self._events = names.of("permission.events")
-        self._state = names.of("permission.state")
-        self._rows = rows
+        self._events = tuple(names.of(name) for name in EVENTS)
+        self._replicas = dict(zip((names.of(name) for name in STATES), (rows, numbers), strict=True))
         self._every_s = every_s
         self._accepted: Level[TopicPartition] = Level()
         self._folded: Level[TopicPartition] = Level()
-        self._answered: Level[int] = Level()
+        self._answered: Level[TopicPartition] = Level()
         self._committed: dict[TopicPartition, int] = {}
         self._records = 0
         self._trouble: str | None = None
@@ -91,7 +93,7 @@ class Freshness:
     def lag(self) -> Lag:
         """What an answer given now may lack."""
         reached_at = self._answered.level_at
-        if reached_at is None or not self._rows.caught_up:
+        if reached_at is None or not all(replica.caught_up for replica in self._replicas.values()):
             return Lag(self._records, None)
         return Lag(self._records, time.monotonic() - reached_at)
 
@@ -127,7 +129,7 @@ class Freshness:
                     await admin.close()
 
     async def _places(self, admin: Any) -> dict[str, list[TopicPartition]]:
-        topics = (*self._raw, self._events, self._state)
+        topics = (*self._raw, *self._events, *self._replicas)
         places = {
             found["topic"]: [TopicPartition(found["topic"], one["partition"]) for one in found["partitions"]]
             for found in await admin.describe_topics(list(topics))
@@ -140,21 +142,28 @@ class Freshness:
     async def _look(self, admin: Any, ends: Any, places: dict[str, list[TopicPartition]]) -> None:
         """One look along the chain, in the order of the flow: each end is read after the commit that it must cover."""
         raw = [place for topic in self._raw for place in places[topic]]
-        events = places[self._events]
+        events = [place for topic in self._events for place in places[topic]]
         at = time.monotonic()
         self._accepted.mark(at, await ends.end_offsets(raw))
         self._committed = await self._positions(admin, ends, [*raw, *events])
         self._accepted.reach(self._committed)
         self._folded.mark(self._accepted.level_at, await ends.end_offsets(events))
         self._folded.reach(self._committed)
-        state = await ends.end_offsets(places[self._state])
-        self._answered.mark(self._folded.level_at, {place.partition: end for place, end in state.items()})
-        self._answered.reach(self._rows.positions)
+        states = [place for topic in self._replicas for place in places[topic]]
+        self._answered.mark(self._folded.level_at, await ends.end_offsets(states))
+        read = self._read()
+        self._answered.reach(read)
         self._records = (
-            self._accepted.lag(self._committed)
-            + self._folded.lag(self._committed)
-            + self._answered.lag(self._rows.positions)
+            self._accepted.lag(self._committed) + self._folded.lag(self._committed) + self._answered.lag(read)
         )
+
+    def _read(self) -> dict[TopicPartition, int]:
+        """Where the replicas stand."""
+        return {
+            TopicPartition(topic, partition): position
+            for topic, replica in self._replicas.items()
+            for partition, position in replica.positions.items()
+        }
 
     async def _positions(self, admin: Any, ends: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         wanted = list(places)

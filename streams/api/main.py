@@ -1,4 +1,4 @@
-"""The api process: HTTP, the replica and the look at the lag in one loop, until TERM or INT.
+"""The api process: HTTP, the two replicas and the look at the lag in one loop, until TERM or INT.
 
 Owns start and end. It serves at once and refuses until it is caught up. A part that ends by itself is a defect: the
 process then leaves with 1 and is started again by whoever watches it.
@@ -21,7 +21,9 @@ from streams.api import logs
 from streams.api.app import build
 from streams.api.freshness import Freshness
 from streams.api.settings import ApiSettings
+from streams.countries import country_of
 from streams.kafka.replica import Replica
+from streams.permission.directory import Directory
 
 FINISH_WITHIN_S: Final = 5
 KEEP_ALIVE_S: Final = 75
@@ -46,10 +48,12 @@ def run(settings: ApiSettings) -> int:
 async def _serve(settings: ApiSettings, door: socket.socket) -> int:
     names = TopicNames(settings.topic_prefix, settings.generation)
     replica = Replica(settings.kafka_bootstrap, names.of("permission.state"), version_of)
-    freshness = Freshness(settings.kafka_bootstrap, names, replica, every_s=settings.check_every_s)
+    numbers = Directory(settings.policy, country_of)
+    number_rows = Replica(settings.kafka_bootstrap, names.of("business.state"), version_of, numbers.hear)
+    freshness = Freshness(settings.kafka_bootstrap, names, replica, number_rows, every_s=settings.check_every_s)
     server = _Server(
         uvicorn.Config(
-            build(settings, replica, freshness),
+            build(settings, replica, freshness, numbers),
             http="httptools",
             lifespan="off",
             access_log=False,
@@ -63,7 +67,7 @@ async def _serve(settings: ApiSettings, door: socket.socket) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.leave)
     serving = asyncio.create_task(server.serve([door]))
-    parts = [asyncio.create_task(replica.run()), asyncio.create_task(freshness.run())]
+    parts = [asyncio.create_task(part.run()) for part in (replica, number_rows, freshness)]
     _log.info("api_listens", bind=settings.bind, port=settings.port, generation=settings.generation)
     await asyncio.wait([serving, *parts], return_when=asyncio.FIRST_COMPLETED)
     failed = [part for part in parts if part.done()]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from schemas.answers import Answer
 from streams.api.errors import META_PATH, RETRY_AFTER_S, GraphError, Problem, Trouble, graph_error, problem
+from streams.api.number import NumberAnswer
 
 _NUMBER: Final = {
     "name": "phone_number_id",
@@ -133,6 +134,33 @@ QUESTION_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 QUESTION: Final[dict[str, Any]] = {"parameters": [_NUMBER, *_QUERY], "security": [{"key": []}]}
 QUESTION_VERSIONED: Final[dict[str, Any]] = {"parameters": [*_VERSION, _NUMBER, *_QUERY], "security": [{"key": []}]}
+NUMBER_QUESTION: Final[dict[str, Any]] = {
+    "parameters": [_NUMBER, *(one for one in _QUERY if one["name"] == "at")],
+    "security": [{"key": []}],
+}
+
+
+def _problem(trouble: Trouble, description: str, detail: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    example = problem(trouble, detail, "TESTTRACE0001")
+    content = {"application/problem+json": {"schema": Problem.model_json_schema(), "example": example}}
+    return {"description": description, "content": content} | ({"headers": headers} if headers else {})
+
+
+NUMBER_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "model": NumberAnswer,
+        "description": "The number at the instant asked, and what was told of it up to then.",
+        "headers": _LAG_HEADERS,
+    },
+    400: _problem(Trouble.PARAMETER, "A parameter is not allowed.", "at: epoch seconds, or RFC 3339 with a zone"),
+    401: _problem(Trouble.UNAUTHENTICATED, "No key, or none of ours.", "Authorization: Bearer <id>:<secret>"),
+    503: _problem(
+        Trouble.UNAVAILABLE,
+        "Not caught up, or behind by more than the bound: ask again.",
+        f"not fresh enough to answer; ask again in {RETRY_AFTER_S} s",
+        _RETRY_AFTER,
+    ),
+}
 SECURITY_SCHEMES: Final = {
     "key": {"type": "http", "scheme": "bearer", "description": "`<id>:<secret>`, one of CALLGRANT_API_KEYS."}
 }

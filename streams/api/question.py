@@ -1,4 +1,4 @@
-"""A question as Meta's clients put it: one business number, one user, perhaps an instant.
+"""A question as Meta's clients put it: one business number, one user, perhaps an instant; or the number alone.
 
 Owns reading it from path and query, and the sentence for each fault. Refuses to repeat what it was given. Parameters
 it does not know are ignored, as Graph does. A name may be written with `+`, spaces or dashes; it is never guessed.
@@ -29,8 +29,7 @@ class BadQuestion(Exception):
 
 def read_question(phone_number_id: str, query: bytes) -> Question:
     """The question, or `BadQuestion` with the first fault."""
-    if not PHONE_NUMBER_ID.fullmatch(phone_number_id):
-        raise BadQuestion("phone_number_id: digits only, the id of the business number and not its display number")
+    _check_number(phone_number_id)
     given = _parameters(query)
     if ("user_wa_id" in given) == ("recipient" in given):
         raise BadQuestion(
@@ -44,6 +43,18 @@ def read_question(phone_number_id: str, query: bytes) -> Question:
         )
         raise BadQuestion(f"{name}: {allowed}")
     return Question(Pair(phone_number_id, user), _instant(given["at"]) if "at" in given else None)
+
+
+def read_number_question(phone_number_id: str, query: bytes) -> int | None:
+    """The instant of a question about a number, None for now; or `BadQuestion` with the first fault."""
+    _check_number(phone_number_id)
+    given = _parameters(query)
+    return _instant(given["at"]) if "at" in given else None
+
+
+def _check_number(phone_number_id: str) -> None:
+    if not PHONE_NUMBER_ID.fullmatch(phone_number_id):
+        raise BadQuestion("phone_number_id: digits only, the id of the business number and not its display number")
 
 
 def _parameters(query: bytes) -> dict[str, str]:

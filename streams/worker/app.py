@@ -1,4 +1,4 @@
-"""The Faust app of a worker: its settings, its two agents and the table, put together.
+"""The Faust app of a worker: its settings, its agents and tables, put together.
 
 Owns every setting of Faust's and why it is so. Refuses what Faust would do by itself and lose data by: per-event
 agents, writes to the table outside its batch, topics of its own making, its own web.
@@ -10,19 +10,26 @@ from typing import Final, cast
 import mode
 
 from schemas.topics import MAX_RECORD_BYTES
-from streams.worker.agents import FOLDED, SOURCES, Fold, Gate, Translate
+from streams.worker.agents import FOLDED, SOURCES, Fold, Translate
 from streams.worker.batches import BatchApp, batched_topic
+from streams.worker.business import TOLD, Business
 from streams.worker.exits import ExitOnSendError, Waiting
 from streams.worker.lanes import lanes
 from streams.worker.measures import Measures
+from streams.worker.numbers import Numbers
 from streams.worker.outputs import Outbox, Sender
+from streams.worker.rows import NumberRows, PairRows
 from streams.worker.settings import WorkerSettings
+from streams.worker.surroundings import Gate
 from streams.worker.table import BatchTable, batch_table
 from streams.worker.ticks import install_ticks
 from streams.worker.transport import BatchProducer, BatchTransport
+from streams.worker.writing import Writer
 
 FETCH_BYTES: Final = 5 << 20  # above a record of the largest size, which the broker counts with its frame
 HAND_MADE_BATCH_BYTES: Final = 1_000_000
+NUMBERS_CACHE_BYTES: Final = 8 << 20  # some thousand numbers at most
+NUMBERS_BUFFER_BYTES: Final = 4 << 20
 
 
 @dataclass(slots=True)
@@ -58,9 +65,10 @@ class Worker:
     app: BatchApp
     table: BatchTable
     measures: Measures
+    numbers: Numbers
 
     def ready(self) -> bool:
-        """Recovered, no rebalance under way, sources being read, not halted."""
+        """Recovered, no rebalance under way, sources being read, numbers known, not halted."""
         app = self.app
         tables = app.tables
         gate = app.gate
@@ -68,6 +76,7 @@ class Worker:
             app.halt.reason is None
             and gate is not None
             and gate.is_open
+            and self.numbers.is_fresh
             and tables.actives_ready
             and not app.rebalancing
             and not tables.recovery.in_recovery  # type: ignore[attr-defined]
@@ -134,22 +143,49 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
     measures.halted = lambda: app.halt.reason is not None
     started = Started(app)
     outbox = Outbox(names)
-    table = batch_table(
-        app, changelog=names.of("permission.state"), partitions=settings.partitions, policy=settings.policy
+    numbers = Numbers(settings)
+    partitions, park_until_at = settings.partitions, settings.park_until_at
+    pairs = batch_table(
+        app,
+        name="pairs",
+        changelog=names.of("permission.state"),
+        partitions=partitions,
+        form=PairRows(settings.policy, numbers.of),
     )
-    translate = Translate(started, outbox, measures, settings.partitions)
+    businesses = batch_table(
+        app,
+        name="numbers",
+        changelog=names.of("business.state"),
+        partitions=partitions,
+        form=NumberRows(),
+        cache_bytes=NUMBERS_CACHE_BYTES,
+        buffer_bytes=NUMBERS_BUFFER_BYTES,
+    )
+    translate = Translate(started, outbox, measures, partitions, numbers, park_until_at)
     fold = Fold(
         started,
-        table,
-        outbox,
+        pairs,
+        Writer(started, pairs, outbox, measures),
         measures,
         names=names,
         policy=settings.policy,
-        partitions=settings.partitions,
+        partitions=partitions,
+        numbers=numbers,
+        park_until_at=park_until_at,
     )
+    business = Business(
+        businesses,
+        Writer(started, businesses, outbox, measures, of_a="number"),
+        measures,
+        names=names,
+        partitions=partitions,
+        park_until_at=park_until_at,
+    )
+    app.task(numbers.follow)
     # Named: two agents made by `lanes` without a name would share one, and the second replace the first in silence.
     # Concurrency stays 1: the lanes are the parallelism.
     app.agent(batched_topic(app, *map(names.of, SOURCES)), name="translate")(lanes(translate.work, app.halt))
     app.agent(batched_topic(app, *map(names.of, FOLDED)), name="fold")(lanes(fold.work, app.halt))
-    install_ticks(app, started.running_sender, outbox, settings.partitions, settings.tick_every_s)
-    return Worker(app, table, measures)
+    app.agent(batched_topic(app, names.of(TOLD)), name="business")(lanes(business.work, app.halt))
+    install_ticks(app, started.running_sender, outbox, partitions, settings.tick_every_s)
+    return Worker(app, pairs, measures, numbers)

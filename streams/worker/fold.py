@@ -25,7 +25,7 @@ from streams.permission.number import Number, number_in
 from streams.permission.step import Step, deadline_of, pass_time, step
 from streams.worker.deadlines import Deadline, index_key
 from streams.worker.parking import parked
-from streams.worker.rows import Arrival, Row, state_headers
+from streams.worker.rows import Arrival, NumberOf, Row, state_headers
 from streams.worker.translation import fact_row
 
 Get = Callable[[bytes], bytes | None]
@@ -67,8 +67,11 @@ class Folded:
 class _Rows:
     """The states a batch touches, each loaded once."""
 
-    def __init__(self, get: Get, policy: Policy, partitions: int, folded: Folded) -> None:
+    def __init__(
+        self, get: Get, policy: Policy, partitions: int, folded: Folded, number_of: NumberOf | None = None
+    ) -> None:
         self._get, self._policy, self._partitions, self._folded = get, policy, partitions, folded
+        self._number_of = number_of or (lambda name: number_in(policy, name))
         self._states: dict[bytes, PairState | None] = {}
         self._numbers: dict[str, Number] = {}
         self._deadlines: dict[bytes, int | None] = {}  # of the rows that changed
@@ -88,9 +91,10 @@ class _Rows:
         return state
 
     def number(self, phone_number_id: str) -> Number:
+        """What is known of a number, the same for the whole batch."""
         number = self._numbers.get(phone_number_id)
         if number is None:
-            number = self._numbers[phone_number_id] = number_in(self._policy, phone_number_id)
+            number = self._numbers[phone_number_id] = self._number_of(phone_number_id)
         return number
 
     def took(self, key: bytes, pair: Pair, done: Step, before: PairState) -> None:
@@ -126,13 +130,14 @@ class _Rows:
 class FactFold:
     """The fold of one batch of `permission.events`, record by record: whoever feeds it may give way in between.
 
-    Nothing else may write the partition from the first record to the writing of what `finish` gives.
+    Nothing else may write the partition from the first record to the writing of what `finish` gives. `number_of`: what
+    is known of numbers; by default what the policy file says.
     """
 
-    def __init__(self, get: Get, policy: Policy, partitions: int) -> None:
+    def __init__(self, get: Get, policy: Policy, partitions: int, number_of: NumberOf | None = None) -> None:
         self._policy, self._partitions = policy, partitions
         self._folded = Folded()
-        self._rows = _Rows(get, policy, partitions, self._folded)
+        self._rows = _Rows(get, policy, partitions, self._folded, number_of)
 
     def take(self, arrival: Arrival) -> None:
         """Fold the next record."""
@@ -176,10 +181,12 @@ def fold_facts(arrivals: Sequence[Arrival], get: Get, policy: Policy, partitions
     return fold.finish()
 
 
-def fold_deadlines(due: Sequence[Deadline], until: int, get: Get, policy: Policy, partitions: int) -> Folded:
+def fold_deadlines(
+    due: Sequence[Deadline], until: int, get: Get, policy: Policy, partitions: int, number_of: NumberOf | None = None
+) -> Folded:
     """Announce the grants among `due` that ran out by `until`. A stale index row is dropped, or moved to its time."""
     folded = Folded()
-    rows = _Rows(get, policy, partitions, folded)
+    rows = _Rows(get, policy, partitions, folded, number_of)
     for deadline in due:
         folded.index[index_key(deadline)] = None
     for key in dict.fromkeys(deadline.key for deadline in due):

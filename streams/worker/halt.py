@@ -1,13 +1,19 @@
 """Halt: the worker stays up and works nothing more, because most of what came could not be judged.
 
 Owns the one state in which batches wait for a person. Ending would not do: a supervisor would start the worker again,
-and each life would put up to a limit of records aside, until the topic is empty. Refuses to end by itself: the way out
-is to mend the writer or this program and to start again.
+and each life would put up to a limit of records aside, until the topic is empty. Refuses to end by itself, and to
+decide that bytes are bad: a person does. Two ways lead out, each by a new start. Either the writer or this program is
+mended; or, when a person has seen that those bytes are bad for good, `CALLGRANT_PARK_UNTIL` names an instant, and what
+came in up to then is put aside however much it is. Of what comes in later it says nothing, so that a forgotten setting
+is no forgotten limit.
 """
 
 import contextlib
 import logging
 from collections.abc import Iterator
+
+from schemas.envelope import rfc3339
+from streams.worker.clock import now_ms
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +35,11 @@ class Halt:
             self.reason = reason
             log.error(
                 "the worker halts: %s. Nothing of that batch was written and its offset is kept; every partition of "
-                "this worker waits. Mend the writer or this program, then start the worker again",
+                "this worker waits. Mend the writer or this program, then start the worker again. If those bytes are "
+                "bad for good, stop their sender and start it with CALLGRANT_PARK_UNTIL=%s or a later instant: what "
+                "came in until then is put aside in deadletters",
                 reason,
+                rfc3339(now_ms() // 1000 + 1),
             )
 
     @contextlib.contextmanager

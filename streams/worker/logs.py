@@ -20,9 +20,14 @@ QUIET_S: Final = 10.0
 BEFORE_QUOTES: Final = re.compile(r"[\n\d'\"(<{=]")
 """Where the words of a template may end and a quote begin: asyncio puts arguments and results into its templates."""
 
+REPLICA: Final = "replica"
+"""The name under which `streams.kafka.replica` speaks."""
+
 
 def _ours(record: logging.LogRecord) -> bool:
     # Faust's services speak under the name of the module of their class: ours, for some.
+    if record.name == REPLICA:
+        return True
     return record.name.startswith("streams.") and not str(record.msg).startswith("[^")
 
 
@@ -36,12 +41,21 @@ def _without_content(_logger: WrappedLogger, _method: str, line: EventDict) -> E
     return line
 
 
-_SHARED: Final[tuple[Processor, ...]] = (
+def _fault_told(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """A fault of a structlog line, in each form it may be given, by type and place."""
+    given = line.pop("exc_info", None)
+    fault = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(fault, BaseException):
+        line["fault"] = told(fault)
+    return line
+
+
+_OWN: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    _without_content,
 )
+_SHARED: Final[tuple[Processor, ...]] = (*_OWN, _without_content)
 
 
 class RateLimit(logging.Filter):
@@ -77,6 +91,13 @@ def set_up_logs(stream: TextIO | None = None) -> None:
             ],
         )
     )
+    # The replica of numbers, a room under this one, speaks through structlog.
+    structlog.configure(
+        processors=[*_OWN, _fault_told, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    logging.getLogger(REPLICA).setLevel(logging.INFO)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

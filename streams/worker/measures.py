@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from schemas.metrics import WORKER, Metric
 
+MAX_NAMES: Final = 100
+"""Names of unknown things that get a series of their own."""
 _BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in WORKER}
 
 
@@ -24,7 +26,10 @@ class Measures:
         self.registry = CollectorRegistry()
         self._records = self._counter("callgrant_worker_records_total")
         self._facts = self._counter("callgrant_worker_facts_total")
+        self._translated = self._counter("callgrant_worker_translated_total")
         self._ignored = self._counter("callgrant_worker_ignored_total")
+        self._unknown = self._counter("callgrant_worker_unknown_total")
+        self._names: set[str] = set()
         self._deadletters = self._counter("callgrant_worker_deadletters_total")
         self._changes = self._counter("callgrant_worker_changes_total")
         batch = _BY_NAME["callgrant_worker_batch_seconds"]
@@ -48,6 +53,22 @@ class Measures:
     def facts(self, *, new: int, repeated: int, late: int) -> None:
         """Facts folded."""
         _add(self._facts, {"new": new, "repeated": repeated, "late": late})
+
+    def translated(self, made: Mapping[tuple[str, str], int]) -> None:
+        """Facts made of raw records, by provider and type."""
+        for (provider, kind), count in made.items():
+            self._translated.labels(provider, kind).inc(count)
+
+    def unknown(self, named: Mapping[str, int]) -> None:
+        """What payloads call what nobody documented, as `kind:name`. Whoever writes payloads must not make series."""
+        for each, count in named.items():
+            kind, _, name = each.partition(":")
+            if each not in self._names:
+                if len(self._names) >= MAX_NAMES:
+                    name = "other"
+                else:
+                    self._names.add(each)
+            self._unknown.labels(kind, name).inc(count)
 
     def ignored(self, kinds: Mapping[str, int]) -> None:
         """Parts that carry nothing for us."""

@@ -22,9 +22,10 @@ KEPT_BYTES: Final = MAX_RECORD_BYTES - 128 * 1024
 
 def parked(arrival: Arrival, why: Unreadable) -> Row:
     """The dead letter of a record: its bytes, what was wrong, where it stands, and the headers it came with."""
-    value, detail = arrival.value, why.detail
+    value, detail, left_bytes = arrival.value, why.detail, None
     if value is not None and len(value) > KEPT_BYTES:  # with our headers no broker would take it
-        value, detail = b"", f"{detail}; {len(value)} bytes, to be read at the origin"
+        left_bytes = len(value)
+        value, detail = b"", f"{detail}; {left_bytes} bytes, to be read at the origin"
     own = dead_letter(
         reason=why.reason,
         path=why.path,
@@ -32,6 +33,8 @@ def parked(arrival: Arrival, why: Unreadable) -> Row:
         topic=arrival.topic,
         partition=arrival.partition,
         offset=arrival.offset,
+        at_ms=arrival.timestamp,
+        left_bytes=left_bytes,
     )
     return Row(arrival.key, value, own + list(arrival.headers))
 

@@ -1,20 +1,27 @@
-"""Records as this room sees them: what arrives, what goes out, and a state row on `permission.state`. Pure.
+"""Records as this room sees them: what arrives, what goes out, and the rows of the two state topics. Pure.
 
 Owns the two headers of a state row that spare recovery the reading of values. Refuses to know a topic's full name.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from schemas.business import BusinessState, BusinessUnreadable, decode_business
 from schemas.envelope import Headers, cloud_event, header
-from schemas.ids import derived_id
+from schemas.ids import derived_id, parse_pair
 from schemas.policy import Policy
 from schemas.state import PairState, StateUnreadable, decode_state, version_of
-from streams.permission.number import number_in
+from streams.permission.number import Number
 from streams.permission.step import deadline_of
 
 VERSION: Final = "version"
 DUE_AT: Final = "due_at"
 """When the grant of a state row will run out, epoch seconds; absent when nothing will."""
+
+
+NumberOf = Callable[[str], Number]
+"""What is known of a business number at this moment."""
 
 
 class Arrival(Protocol):
@@ -54,16 +61,12 @@ def state_headers(state: PairState, due_at: int | None) -> Headers:
     return headers
 
 
-def again(key: bytes, value: bytes | None, policy: Policy) -> Row:
-    """A stored row as a record once more: what else wrote under its key is overwritten with it."""
-    if value is None:
-        return Row(key, None, [])
-    try:
-        state = decode_state(value)
-    except StateUnreadable:  # as it was found: recovery took it by this header alone
-        return Row(key, value, [(VERSION, str(max(version_of(value), 0)).encode())])
-    due_at = deadline_of(state, policy, number_in(policy, state.phone_number_id))
-    return Row(key, value, state_headers(state, due_at))
+def number_headers(state: BusinessState) -> Headers:
+    """The headers of a row of `business.state`."""
+    event_id = derived_id("business_state", state.name, state.version)
+    headers = cloud_event(id=event_id, kind="business_state", source="worker", at=state.recorded_at)
+    headers.append((VERSION, str(state.version).encode()))
+    return headers
 
 
 def version_on(arrival: Arrival) -> int:
@@ -72,15 +75,79 @@ def version_on(arrival: Arrival) -> int:
     return int(text) if text is not None and text.isdigit() else version_of(arrival.value or b"")
 
 
-def due_on(arrival: Arrival, policy: Policy) -> int | None:
-    """When the grant of a state row that came back runs out. Reads the value only of a row without our headers."""
-    text = header(arrival.headers, DUE_AT)
-    if text is not None and text.isdigit():
-        return int(text)
-    if arrival.value is None or header(arrival.headers, VERSION) is not None:
+class RowForm(Protocol):
+    """What a table must know of its rows."""
+
+    def is_key(self, key: bytes) -> bool:
+        """Whether a row may stand under the key."""
+
+    def again(self, key: bytes, value: bytes | None) -> Row:
+        """A stored row as a record once more: what else wrote under its key is overwritten with it."""
+
+    def due_on(self, arrival: Arrival) -> int | None:
+        """When something of a row that came back runs out: what the time index keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRows:
+    """Rows of `permission.state`."""
+
+    policy: Policy
+    number_of: NumberOf
+
+    def is_key(self, key: bytes) -> bool:
+        """A pair."""
+        return parse_pair(key) is not None
+
+    def again(self, key: bytes, value: bytes | None) -> Row:
+        """The row with its headers made anew."""
+        if value is None:
+            return Row(key, None, [])
+        try:
+            state = decode_state(value)
+        except StateUnreadable:
+            return _as_found(key, value)
+        return Row(key, value, state_headers(state, self._deadline(state)))
+
+    def due_on(self, arrival: Arrival) -> int | None:
+        """When the grant runs out. Reads the value only of a row without our headers."""
+        text = header(arrival.headers, DUE_AT)
+        if text is not None and text.isdigit():
+            return int(text)
+        if arrival.value is None or header(arrival.headers, VERSION) is not None:
+            return None
+        try:
+            state = decode_state(arrival.value)
+        except StateUnreadable:  # the fold says so when a fact of that pair comes
+            return None
+        return self._deadline(state)
+
+    def _deadline(self, state: PairState) -> int | None:
+        return deadline_of(state, self.policy, self.number_of(state.phone_number_id))
+
+
+class NumberRows:
+    """Rows of `business.state`. Nothing of a number is announced when it runs out."""
+
+    def is_key(self, key: bytes) -> bool:
+        """An id, a display number or an account: a name without a pair's separator."""
+        return bool(key) and b"/" not in key
+
+    def again(self, key: bytes, value: bytes | None) -> Row:
+        """The row with its headers made anew."""
+        if value is None:
+            return Row(key, None, [])
+        try:
+            state = decode_business(value)
+        except BusinessUnreadable:
+            return _as_found(key, value)
+        return Row(key, value, number_headers(state))
+
+    def due_on(self, _arrival: Arrival) -> int | None:
+        """Never."""
         return None
-    try:
-        state = decode_state(arrival.value)
-    except StateUnreadable:  # the fold says so when a fact of that pair comes
-        return None
-    return deadline_of(state, policy, number_in(policy, state.phone_number_id))
+
+
+def _as_found(key: bytes, value: bytes) -> Row:
+    """A row that cannot be read, with the header by which alone recovery took it."""
+    return Row(key, value, [(VERSION, str(max(version_of(value), 0)).encode())])

@@ -24,6 +24,8 @@ class WorkerSettings:
     session_timeout_s: float = 10.0
     broker_patience_s: float = 120.0
     """How long a starting worker waits for the broker before it gives its place back to the supervisor."""
+    park_until_at: int | None = None
+    """What came in up to this instant is put aside however much of it is bad: a person has seen that it is."""
 
     @property
     def names(self) -> TopicNames:

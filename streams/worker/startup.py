@@ -29,6 +29,8 @@ SHARED: Final = (
     "permission.state",
     "permission.changes",
     "permission.records",
+    "business.events",
+    "business.state",
 )
 TRY_EVERY_S: Final = 1.0
 SAY_EVERY_S: Final = 10.0

@@ -1,4 +1,4 @@
-"""The batch table: the worker's copy of `permission.state`, one RocksDB a partition, written a batch at a time.
+"""The batch table: the worker's copy of a state topic, one RocksDB a partition, written a batch at a time.
 
 Owns the order changelog, then local store, and what recovery believes. The store is never ahead of the changelog: a
 batch is sent and acknowledged, found to join what was there before, and only then written, together with its offset and
@@ -16,15 +16,13 @@ from faust.tables.manager import TableManager
 from faust.tables.table import Table
 from faust.types import TP
 
-from schemas.ids import parse_pair
-from schemas.policy import Policy
 from schemas.state import version_of
 from streams.worker.batches import BatchApp, batched_topic
 from streams.worker.clock import now_ms
 from streams.worker.deadlines import PREFIX, Deadline, due, index_key
 from streams.worker.exits import Code, die, told
 from streams.worker.outputs import queue
-from streams.worker.rows import Row, again, due_on, version_on
+from streams.worker.rows import Row, RowForm, version_on
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +35,9 @@ Index = Mapping[bytes, bytes | None]
 
 
 class BatchTable(Table[bytes, bytes]):
-    """`policy`: tells when the grant of a row runs out, for the time index."""
+    """`form`: what is known of its rows."""
 
-    policy: Policy
+    form: RowForm
 
     @property
     def _batch_app(self) -> BatchApp:
@@ -116,7 +114,7 @@ class BatchTable(Table[bytes, bytes]):
         return ends[tp]
 
     def _ours(self, key: bytes, rows: Rows, db: Any) -> Row:
-        return rows[key] if key in rows else again(key, db.get(key), self.policy)
+        return rows[key] if key in rows else self.form.again(key, db.get(key))
 
     async def _append(self, partition: int, rows: Iterable[Row]) -> tuple[int, int]:
         """First and last offset of the rows, all acknowledged; first -1: somebody wrote between our batches."""
@@ -173,14 +171,14 @@ class BatchTable(Table[bytes, bytes]):
                 stored = db.get(key)
                 known = versions[key] = -1 if stored is None else version_of(stored)
             version = version_on(record)
-            if version < 0 or parse_pair(key) is None:
+            if version < 0 or key is None or not self.form.is_key(key):
                 log.error("%s: offset %d is no state row and is left out", message.tp, record.offset)
             elif version >= known:
                 latest[key], versions[key] = record, version
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, record in latest.items():
             _put(batch, key, record.value)
-            at = due_on(record, self.policy)
+            at = self.form.due_on(record)
             if at is not None:
                 batch.put(index_key(Deadline(at, key)), b"")
         batch.put(self.data.offset_key, str(message.offset).encode())  # type: ignore[attr-defined]
@@ -197,21 +195,24 @@ def _put(batch: Any, key: bytes, value: bytes | None) -> None:
 def batch_table(
     app: BatchApp,
     *,
+    name: str,
     changelog: str,
     partitions: int,
-    policy: Policy,
+    form: RowForm,
+    cache_bytes: int = CACHE_BYTES,
+    buffer_bytes: int = BUFFER_BYTES,
 ) -> BatchTable:
-    """The table whose changelog is the topic named `changelog`, instead of the name Faust would derive."""
+    """The table whose changelog is the topic named `changelog`, instead of the name Faust would derive from `name`."""
     table = BatchTable(
         app,
-        name="pairs",
+        name=name,
         partitions=partitions,
         key_type=bytes,
         value_type=bytes,
-        options={"block_cache_size": CACHE_BYTES, "write_buffer_size": BUFFER_BYTES},
+        options={"block_cache_size": cache_bytes, "write_buffer_size": buffer_bytes},
         recovery_buffer_size=8,  # counts batches of up to 1,000 rows
     )
-    table.policy = policy
+    table.form = form
     table.changelog_topic = batched_topic(
         app, changelog, partitions=partitions, acks=False, internal=True, allow_empty=True, compacting=True
     )

@@ -5,9 +5,10 @@ knowledge of a provider's format: that is `streams.providers`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from schemas.business import name_of
 from schemas.codec import Unreadable, encode_fact
 from schemas.envelope import PROVIDER, RECEIVED_AT, Headers, cloud_event, header, received_at_of
 from schemas.events import FACT_VERSIONS, Fact, NumberFact, PairFact
@@ -28,6 +29,10 @@ class Translated:
     parked: list[Row] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    """What payloads call what nobody documented, as `kind:name`."""
+    made: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Facts by provider and type, repeats included."""
     flags: list[bool] = field(default_factory=list)
     shown: dict[str, int] = field(default_factory=dict)
     """Of `facts` what payloads repeat: fact ids with their earliest instant, to be remembered once acknowledged."""
@@ -41,12 +46,22 @@ class Translated:
         return False
 
 
-def translate_batch(arrivals: Sequence[Arrival], partitions: int, shown: Shown | None = None) -> Translated:
-    """Translate a batch of `webhooks.raw` or `actions.raw`. `shown`: what was acknowledged before is left out."""
+def translate_batch(
+    arrivals: Sequence[Arrival],
+    partitions: int,
+    shown: Shown | None = None,
+    numbers: Mapping[str, str] | None = None,
+) -> Translated:
+    """Translate a batch of `webhooks.raw` or `actions.raw`. `shown`: what was acknowledged before is left out.
+
+    `numbers`: the ids of display numbers, for what names its number by that form alone.
+    """
     done, shown = Translated(), Shown() if shown is None else shown
     for arrival in arrivals:
-        one = _translate(arrival)
+        one = _translate(arrival, numbers or {})
         done.ignored.update(one.ignored)
+        done.unknown.update(one.unknown)
+        done.made.update((fact.provider, fact.type) for fact in one.facts)
         for fact in one.facts:
             if is_shown(fact) and (shown.knows(fact.fact_id, fact.occurred_at) or done.repeats(fact)):
                 continue
@@ -70,8 +85,7 @@ def number_row(fact: NumberFact) -> Row:
     """A fact as a record of `business.events`, keyed by what names the number; a template's by the account, if need
     be.
     """
-    named = fact.phone_number_id or fact.display_phone_number or getattr(fact, "waba_id", None) or ""
-    return Row(named.encode(), encode_fact(fact), _headers(fact))
+    return Row(name_of(fact).encode(), encode_fact(fact), _headers(fact))
 
 
 def fact_row(fact: PairFact) -> Row:
@@ -85,11 +99,11 @@ def _headers(fact: Fact) -> Headers:
     )
 
 
-def _translate(arrival: Arrival) -> Translation:
+def _translate(arrival: Arrival, numbers: Mapping[str, str]) -> Translation:
     if arrival.value is None:
         why = Unreadable(reason="no_value", path="$", detail="a raw record is never a tombstone")
         return Translation(facts=(), ignored={}, parked=(why,))
     received_at = received_at_of(header(arrival.headers, RECEIVED_AT) or "")
     if received_at is None:
         received_at = arrival.timestamp // 1000
-    return translate(header(arrival.headers, PROVIDER) or "", arrival.value, received_at)
+    return translate(header(arrival.headers, PROVIDER) or "", arrival.value, received_at, numbers)

@@ -22,7 +22,9 @@ from schemas.state import encode_state, version_of
 from schemas.topics import TopicNames
 from streams.api.app import Api, build
 from streams.api.freshness import Freshness
+from streams.countries import country_of
 from streams.kafka.replica import Replica
+from streams.permission.directory import Directory
 from tests.api.door import ASKED_AT, BEARER, GRANTED, NUMBER, SETTINGS, asking, path, who
 from tests.ports import free_pair, free_port
 
@@ -84,11 +86,13 @@ async def streaming(bootstrap: str, names: TopicNames) -> AsyncIterator[Stream]:
 @asynccontextmanager
 async def api_over(bootstrap: str, names: TopicNames, max_lag_s: float = 30.0) -> AsyncIterator[tuple[Api, Freshness]]:
     replica = Replica(bootstrap, names.of("permission.state"), version_of)
-    freshness = Freshness(bootstrap, names, replica, every_s=0.2)
+    numbers = Directory(SETTINGS.policy, country_of)
+    number_rows = Replica(bootstrap, names.of("business.state"), version_of, numbers.hear)
+    freshness = Freshness(bootstrap, names, replica, number_rows, every_s=0.2)
     settings = dataclasses.replace(SETTINGS, kafka_bootstrap=bootstrap, max_lag_s=max_lag_s)
-    parts = [asyncio.create_task(replica.run()), asyncio.create_task(freshness.run())]
+    parts = [asyncio.create_task(part.run()) for part in (replica, number_rows, freshness)]
     try:
-        yield build(settings, replica, freshness), freshness
+        yield build(settings, replica, freshness, numbers), freshness
         assert not any(part.done() for part in parts), "a part ended by itself"
     finally:
         for part in parts:

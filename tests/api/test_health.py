@@ -56,6 +56,7 @@ async def test_the_paper_is_valid_openapi_and_its_examples_are_right() -> None:
     assert set(paper["paths"]) == {
         "/{phone_number_id}/call_permissions",
         "/v{major}.{minor}/{phone_number_id}/call_permissions",
+        "/v1/numbers/{phone_number_id}",
         "/livez",
         "/readyz",
         "/metrics",

@@ -1,14 +1,21 @@
 """Domain 1.2, 1.3: who gave or took permission. Names in brackets are rows of those tables and of the scenarios (b)."""
 
+import pytest
+
+from schemas.events import PairFact
+from schemas.ids import derived_id
 from tests.permission.story import (
     DAY,
     HOUR,
     MINUTE,
+    NUMBER,
     T0,
     accepted,
     delivered,
     given,
     moved,
+    reading,
+    refused,
     rejected,
     replied,
     sent,
@@ -336,3 +343,30 @@ def test_a_reply_in_the_second_its_request_ends_came_too_late_and_one_before_it_
     end = T0 + 5 + 7 * DAY
     for at, flags in ((end - 1, []), (end, ["reply_to_expired_request"])):
         assert given(*ASKED, accepted("a1", at, to="r1")).at(at).flags == flags
+
+
+@pytest.mark.parametrize(
+    ("word", "reason", "cause"),
+    [
+        (rejected("a2", T0 + HOUR), "revoked", "revoked_via_profile"),
+        (rejected("a2", T0 + HOUR, to="r1"), "revoked", "revoked_via_request"),
+        (replied("a2", T0 + HOUR, "reject", source="automatic"), "auto_revoked", "auto_revoked"),
+    ],
+)
+def test_a_reject_ends_the_grant_in_its_second_and_is_certain(word: PairFact, reason: str, cause: str) -> None:
+    told = given(*ASKED, replied("a1", T0 + MINUTE, to="r1", permanent=True), word)
+    (row,) = told.rows("grants").values()
+    assert (row["ended_at"], row["end_cause"]) == (T0 + HOUR, cause)
+    assert (told.at(T0 + HOUR).reason, told.at(T0 + HOUR).confirmed, told.at(T0 + HOUR).flags) == (reason, True, [])
+
+
+def test_a_reject_that_nothing_was_held_for_is_certain() -> None:
+    assert given(rejected("a1", T0)).at(T0).confirmed is True
+    assert given(rejected("a1", T0, to="r1")).at(T0).confirmed is True
+
+
+def test_the_id_of_a_grant_is_that_of_the_word_that_gave_it_and_stays_what_it_always_was() -> None:
+    read, taken = reading("permanent", T0), refused("request", 138_017, T0, action_id="TESTATTEMPT1")
+    for word, name in ((accepted("a1", T0), "a1"), (read, f"#{read.fact_id}"), (taken, "!request:TESTATTEMPT1")):
+        (row,) = given(word).rows("grants").values()
+        assert row["grant_id"] == derived_id("grant", NUMBER, name)

@@ -159,3 +159,25 @@ def test_an_error_that_permission_exists_replaces_a_temporary_one_unconfirmed() 
     view = told.at(T0)
     assert (view.status, view.confirmed, view.via, view.flags) == ("permanent", False, "inferred", [])
     assert sorted(row["end_cause"] or "" for row in told.rows("grants").values()) == ["", "replaced"]
+
+
+def test_a_block_stands_among_other_refusals_whatever_their_order() -> None:
+    temporary = replied("a1", T0 - 1, until=T0 + 30 * DAY)
+    others = [
+        refused("request", 138_009, T0, T0 + HOUR),
+        refused("call", 138_001, T0 + 1),
+        refused("call", 138_012, T0 + 2),
+    ]
+    for order in (others, others[::-1], [others[2], others[0], others[1]]):
+        view = given(temporary, *order).at(T0 + 2)
+        assert (view.ask_refused, view.call_refused) == (
+            ("provider_block", T0 + HOUR),
+            ("provider_block", T0 + 2 + DAY),
+        )
+
+
+def test_a_block_that_a_reading_took_back_leaves_a_later_one() -> None:
+    blocks = [refused("call", 138_012, T0, T0 + DAY), refused("call", 138_012, T0 + 2 * HOUR, T0 + 3 * HOUR)]
+    told = given(GRANTED, *blocks, reading("permanent", T0 + HOUR, can_call=True))
+    assert told.at(T0 + HOUR).may_call
+    assert told.at(T0 + 2 * HOUR).call_refused == ("provider_block", T0 + 3 * HOUR)

@@ -10,6 +10,9 @@ from faust.types import TP
 from schemas.envelope import Headers
 from schemas.events import PairFact
 from schemas.ids import Pair
+from schemas.policy import DEFAULT_POLICY, Policy
+from streams.countries import country_of
+from streams.permission.directory import Directory
 from streams.worker.deadlines import Deadline, due
 from streams.worker.rows import Row
 from streams.worker.translation import fact_row
@@ -170,6 +173,18 @@ class DictTable:
                 self.stored.pop(key, None)
             else:
                 self.stored[key] = value
+
+
+class HandNumbers(Directory):
+    """What is known of numbers, fresh when a test says so."""
+
+    def __init__(self, policy: Policy = DEFAULT_POLICY) -> None:
+        super().__init__(policy, country_of)
+        self.known = asyncio.Event()
+        self.known.set()
+
+    async def fresh(self) -> None:
+        await self.known.wait()
 
 
 @dataclass(slots=True)

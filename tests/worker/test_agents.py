@@ -30,10 +30,11 @@ from streams.worker.outputs import Outbox
 from streams.worker.rows import Arrival
 from streams.worker.settings import WorkerSettings
 from streams.worker.ticks import tick_row
+from streams.worker.writing import Writer
 from tests.permission.story import DAY, HOUR, NUMBER, T0, USER, replied, sent
 from tests.worker.conftest import Deaths
 from tests.worker.seeded import RECEIVED_MS, raw_past
-from tests.worker.stand_ins import Around, DictTable, HandSender, OpenGate, Record, fact_record, record
+from tests.worker.stand_ins import Around, DictTable, HandNumbers, HandSender, OpenGate, Record, fact_record, record
 
 KEY = f"{NUMBER}/{USER}".encode()
 EVENTS, TICKS, NUMBERS = "t.permission.events", "t.permission.ticks", "t.business.events"
@@ -52,10 +53,18 @@ class Bench:
         self.measures = Measures()
         self.halt = Halt()
         around, outbox = Around(self.gate, self.sender), Outbox(settings.names)
+        self.numbers = HandNumbers()
         self.fold = Fold(
-            around, self.table, outbox, self.measures, names=settings.names, policy=DEFAULT_POLICY, partitions=1
+            around,
+            self.table,
+            Writer(around, self.table, outbox, self.measures),
+            self.measures,
+            names=settings.names,
+            policy=DEFAULT_POLICY,
+            partitions=1,
+            numbers=self.numbers,
         )
-        self.translate = Translate(around, outbox, self.measures, 1)
+        self.translate = Translate(around, outbox, self.measures, 1, self.numbers)
         self._settings = settings
 
     @asynccontextmanager

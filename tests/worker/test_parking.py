@@ -20,6 +20,7 @@ def test_a_dead_letter_keeps_bytes_key_and_headers_and_says_where_it_stood() -> 
         "origin_topic": b"webhooks.raw",
         "origin_partition": b"0",
         "origin_offset": b"9",
+        "origin_at": b"1772443801000",
         "provider": b"meta",
     }
 
@@ -28,6 +29,7 @@ def test_bytes_that_no_broker_would_take_with_our_headers_stay_at_their_origin()
     letter = parked(record(b"x" * MAX_RECORD_BYTES), WHY)
 
     assert letter.value == b""
+    assert header(letter.headers, "bytes_at_origin") == str(MAX_RECORD_BYTES)
     assert f"{MAX_RECORD_BYTES} bytes, to be read at the origin" in (header(letter.headers, "detail") or "")
 
 

@@ -211,10 +211,10 @@ def test_the_table_takes_our_changelogs_name(settings: WorkerSettings) -> None:
     assert "self.changelog_topic.get_topic_name()" in source(Collection.changelog_topic_name.fget)  # type: ignore[attr-defined]
 
 
-def test_both_agents_stand_under_their_own_names(settings: WorkerSettings) -> None:
+def test_all_agents_stand_under_their_own_names(settings: WorkerSettings) -> None:
     worker = build(settings, Measures())
 
-    assert sorted(name.rpartition(".")[2] for name in worker.app.agents) == ["fold", "translate"]
+    assert sorted(name.rpartition(".")[2] for name in worker.app.agents) == ["business", "fold", "translate"]
 
 
 def test_topics_drop_the_bound_of_their_queue_so_the_apps_holds(settings: WorkerSettings) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from schemas.metrics import WORKER
 from streams.worker.app import build
@@ -171,6 +172,7 @@ def logs_as_they_were() -> Iterator[None]:
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
+    structlog.reset_defaults()
 
 
 def test_a_further_generation_is_refused_with_the_setting_to_change(

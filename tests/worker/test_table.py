@@ -16,7 +16,7 @@ from streams.permission.step import step
 from streams.worker.app import faust_app
 from streams.worker.deadlines import Deadline, index_key
 from streams.worker.exits import Code
-from streams.worker.rows import Row, again, due_on, state_headers, version_on
+from streams.worker.rows import PairRows, Row, state_headers, version_on
 from streams.worker.settings import WorkerSettings
 from streams.worker.table import BatchTable, batch_table
 from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, replied
@@ -24,6 +24,7 @@ from tests.worker.conftest import Deaths
 from tests.worker.stand_ins import HandSender, OpenGate, Record
 
 CHANGELOG = "t.permission.state"
+ROWS = PairRows(DEFAULT_POLICY, lambda _: PRODUCTION)
 UNTIL = T0 + HOUR + 7 * DAY
 
 
@@ -48,7 +49,7 @@ class Bench:
         self.sender, self.gate = HandSender(), OpenGate()
         app.gate = cast(Any, self.gate)
         app.producer = cast(Any, SimpleNamespace(_producer=self.sender))
-        self.table: BatchTable = batch_table(app, changelog=CHANGELOG, partitions=1, policy=DEFAULT_POLICY)
+        self.table: BatchTable = batch_table(app, name="pairs", changelog=CHANGELOG, partitions=1, form=ROWS)
 
         async def keys_between(partition: int, start: int, end: int) -> set[bytes]:
             return {each.key or b"" for each in self.changelog[start : end + 1]}
@@ -143,7 +144,7 @@ async def test_a_foreign_row_under_a_known_key_is_overwritten_with_ours(bench: B
     await bench.commit(row(3))
 
     assert [each.key for each in bench.changelog[:4]] == [key(1), key(2), key(1), key(3)]
-    assert sorted(bench.changelog[4:]) == [again(key(1), row(1).value, DEFAULT_POLICY), row(3)]
+    assert sorted(bench.changelog[4:]) == [ROWS.again(key(1), row(1).value), row(3)]
     assert bench.offset == len(bench.changelog) - 1
     assert bench.table.get(0, key(1)) == row(1).value
 
@@ -346,9 +347,9 @@ async def test_a_lost_partitions_store_is_closed_so_that_another_may_open_it(ben
 
 def test_headers_say_what_recovery_needs_and_old_rows_are_read() -> None:
     granted = step(state(1), replied("m1", T0 + HOUR, until=UNTIL), DEFAULT_POLICY, PRODUCTION).state
-    with_headers = came_back(again(key(1), encode_state(granted), DEFAULT_POLICY), 0)
+    with_headers = came_back(ROWS.again(key(1), encode_state(granted)), 0)
     without = with_headers._replace(headers=())
 
-    assert (version_on(with_headers), due_on(with_headers, DEFAULT_POLICY)) == (2, UNTIL)
-    assert (version_on(without), due_on(without, DEFAULT_POLICY)) == (2, UNTIL)
+    assert (version_on(with_headers), ROWS.due_on(with_headers)) == (2, UNTIL)
+    assert (version_on(without), ROWS.due_on(without)) == (2, UNTIL)
     assert header(with_headers.headers, "ce_type") == "callgrant.pair_state.v1"
