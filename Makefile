@@ -24,6 +24,10 @@ PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 py
 # Set up again when, and only when, what is installed would differ.
 LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | tr ' ' '-')
 UNFINISHED := $(VENV)/.unfinished
+MUTANTS := $(CACHE)/mutants
+MUTANTS_LOCKED := $(MUTANTS)/venv/.locked-$(shell cksum < tests/mutants/requirements.lock | tr ' ' '-')
+QUIX := $(CACHE)/quix
+QUIX_LOCKED := $(QUIX)/.locked-$(shell cksum < tests/bench/requirements-quix.lock | tr ' ' '-')
 INSTALLED := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 
 # Nothing is written into the home folder or between the sources. Compiled bytecode goes to the cache, and only of what is
@@ -37,7 +41,7 @@ export TMPDIR := $(CACHE)/tmp
 # pip asks a Rust compiler, if there is one, for its version, and rustup answers by writing settings.
 export RUSTUP_HOME := $(CACHE)/rustup
 
-.PHONY: help setup demo up test check bench faults clean
+.PHONY: help setup demo up test check bench faults mutants clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -62,11 +66,14 @@ check: setup  ## format, lint, import contracts, strict types, quick tests; no b
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not broker and not clickhouse and not browser and not faults"
 
-bench: setup  ## what things cost, as ratios measured side by side
-	$(BIN)/python -m tests.bench
+bench: setup $(QUIX_LOCKED)  ## what things cost, measured side by side; BENCH="core worker" for some of it
+	$(BIN)/python -m tests.bench $(BENCH)
 
 faults: setup  ## kill processes over and over and compare with what must hold; minutes
 	$(BIN)/pytest -m faults
+
+mutants: $(MUTANTS_LOCKED)  ## change every rule a little: do the tests notice? Hours; RULES="streak calls" for some files
+	@$(BIN)/python -m tests.mutants --folder $(MUTANTS) $(RULES)
 
 clean:  ## remove .venv and every cache; data is kept
 	rm -rf $(VENV) $(CACHE)
@@ -80,6 +87,22 @@ $(LOCKED): $(BIN)/python
 	@mkdir -p $(TMPDIR) && touch $(UNFINISHED)
 	@$(BIN)/python -m pip install --quiet --no-compile --only-binary :all: --require-hashes -r requirements.lock
 	@rm -f $(UNFINISHED) $(VENV)/.locked-* && touch $@
+
+# An environment of its own: mutmut wants a newer click than Faust allows.
+$(MUTANTS_LOCKED): $(BIN)/python
+	@echo "Installing what changes the rules …"
+	@rm -rf $(MUTANTS)/venv && mkdir -p $(TMPDIR) $(MUTANTS)
+	@$(BIN)/python -m venv $(MUTANTS)/venv
+	@$(MUTANTS)/venv/bin/python -m pip install --quiet --no-compile --only-binary :all: --require-hashes \
+	  -r tests/mutants/requirements.lock
+	@touch $@
+
+# An environment of its own: Quix Streams wants an older pydantic than ours. Without it the bench leaves it out and says so.
+$(QUIX_LOCKED): $(BIN)/python
+	@echo "Installing Quix Streams, to measure beside …"
+	@rm -rf $(QUIX) && mkdir -p $(TMPDIR)
+	@$(BIN)/python -m venv $(QUIX) && $(QUIX)/bin/python -m pip install --quiet --no-compile --only-binary :all: \
+	  --require-hashes -r tests/bench/requirements-quix.lock && touch $@ || { rm -rf $(QUIX); echo "It cannot be had."; }
 
 # pip takes a package that an interruption left half unpacked for an installed one: then, as when there is no pip or its
 # Python is gone, the environment is made anew (what was downloaded is still in the cache).

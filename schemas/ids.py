@@ -70,6 +70,8 @@ def user_of(text: str) -> str | None:
 
     Never guesses a missing country code (domain 4.3 rule 6). None when the text can be neither.
     """
+    if 5 <= len(text) <= 20 and text.isascii() and text.isdigit():  # nearly every one, without a pattern
+        return text
     if BUSINESS_SCOPED_ID.fullmatch(text):
         return text
     digits = re.sub(r"[\s+().-]", "", text)

@@ -48,7 +48,7 @@ def announced(
     windows.
     """
     said: list[tuple[str, str, dict[str, Any]]] = []
-    kind, cause, grant = _difference(before, after)
+    kind, cause, grant = _difference(fact, before, after)
     if kind:
         said.append((kind, cause, {"grant_id": grant.grant_id} if grant is not None else {}))
     known = {(notice.kind, notice.id) for notice in before.notices}
@@ -108,13 +108,13 @@ def merged(row: PairState, fact: PairFact, before: Timeline, after: Timeline) ->
     return _change(row, "pair_merged", "users_linked", fact.occurred_at, sides, fact.fact_id, data)
 
 
-def _difference(before: Timeline, after: Timeline) -> tuple[str, str, Grant | None]:
+def _difference(fact: PairFact, before: Timeline, after: Timeline) -> tuple[str, str, Grant | None]:
     """Type and cause of the announcement and the grant it is about; an empty type when there is nothing to announce."""
     old, new = before.hold.grant, after.hold.grant
     if new is not None:
         if old is None or old.grant_id != new.grant_id or old.kind != new.kind:
             return "permission_granted", new.via, new
-        cause = "reading" if new.confirmed and not old.confirmed else "automatic"
+        cause = "reading" if isinstance(fact, ReadingTaken) else "automatic"
         return ("", "", new) if old.expires_at == new.expires_at else ("permission_extended", cause, new)
     reason, last = after.hold.reason, after.ended[-1] if after.ended else None
     if old is not None:

@@ -131,10 +131,12 @@ def _number_obstacles(line: Timeline, policy: Policy, number: Number) -> list[Ob
     denies.
     """
     at, state, found = line.at, line.state, list[Obstacle]()
-    denied = [*refusals.opened(state.decisions), *calls.connected_starts(state.calls, "business_initiated")]
+    opened = refusals.opened(state.decisions)
+    denied = [*opened, *calls.connected_starts(state.calls, "business_initiated")]
+    on = [*opened, *calls.connected_starts(state.calls)]  # a call of the user, too, needs calling to be on
     switched_on = numbers.switched_on(number, at)
     off_since = refusals.latest(state.refusals, refusals.CALLING_OFF)
-    if not numbers.calling_enabled(number, at) or refusals.still_holds(off_since, [*denied, *switched_on]):
+    if not numbers.calling_enabled(number, at) or refusals.still_holds(off_since, [*on, *switched_on]):
         found.append(Obstacle("calling_disabled", None))
     country_since = refusals.latest(state.refusals, refusals.COUNTRY)
     if not numbers.country_supported(number, at, policy) or refusals.still_holds(country_since, denied):

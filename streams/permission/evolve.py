@@ -199,6 +199,9 @@ def _with_refusal(state: PairState, fact: RequestRefused | CallRefused) -> PairS
     if mark != held:
         state = state._replace(refusals=marks.put(place, mark, instead=there))
     what = _TELLING.get(mark.error_code)
+    if held is not None and held.error_code in _TELLING and what is None:  # merged to another error: its word goes
+        words = tuple(word for word in state.decisions if word.id != f"!{mark.id}")
+        state = state._replace(decisions=words)
     return state if what is None else _with_decision(state, Decision(f"!{mark.id}", mark.at, mark.recorded_at, what))
 
 

@@ -208,8 +208,11 @@ def _of_call(state: PairState, call: Call) -> list[PairFact]:
             )
         )
     if call.disposed_at is not None:
+        outcome = call.disposition or ""
+        natural = (state.phone_number_id, call.call_id, call.disposed_at, outcome)
         fact = common("disposition_recorded", call.disposed_at)
-        facts.append(DispositionRecorded(outcome=call.disposition or "", **fact))
+        fact["fact_id"] = derived_id("disposition_recorded", *natural)  # as the action's, or it would count twice
+        facts.append(DispositionRecorded(outcome=outcome, **fact))
     return facts
 
 

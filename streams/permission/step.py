@@ -186,8 +186,11 @@ def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy:
     if not hands_on:
         return Step(row, record=_record(row, NO_ROWS, (), fact))
     at = new.judged_at
-    change = merged(row, fact, timeline(state, at, policy, number), timeline(row, at, policy, number))
-    return Step(row, None, (change,), _record(row, NO_ROWS, (change,), fact), forwards=tuple(hands_on))
+    before, after = timeline(state, at, policy, number), timeline(row, at, policy, number)
+    change = merged(row, fact, before, after)
+    # What the canonical pair's rows do not outrank, because with all evidence it is of another day or is not at all.
+    gone = _rows(row, before, after)
+    return Step(row, None, (change,), _record(row, gone, (change,), fact), forwards=tuple(hands_on))
 
 
 def _rows(new: PairState, before: Timeline, after: Timeline) -> dict[str, list[Row]]:

@@ -143,7 +143,9 @@ def error_code(errors: Any) -> int | None:
 
 def display_digits(value: Any) -> str | None:
     """A business number's display form as digits, by which it is looked up; None when it is none."""
-    digits = re.sub(r"[\s+().-]", "", value) if isinstance(value, str) and len(value) <= 64 else ""
+    if not isinstance(value, str) or len(value) > 64:
+        return None
+    digits = value if value.isascii() and value.isdigit() else re.sub(r"[\s+().-]", "", value)
     return digits if WA_ID.fullmatch(digits) else None
 
 

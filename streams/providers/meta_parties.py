@@ -4,8 +4,9 @@ Owns which contact belongs to which item, the canonical name (design 7), and wha
 the two names of a user, the two forms of a number. An unreadable name costs nothing while another one can be read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from schemas.ids import is_wa_id
@@ -35,7 +36,8 @@ class Names(NamedTuple):
     def aliases(self) -> tuple[str, ...]:
         """All names but the one in use."""
         user = self.user
-        return tuple(sorted(name for name in self if name is not None and name != user))
+        others = [name for name in self if name is not None and name != user]
+        return tuple(sorted(others)) if len(others) > 1 else tuple(others)
 
     def filled(self, other: "Names") -> "Names":
         """These names, and the other's where one is missing."""
@@ -101,7 +103,7 @@ class Change:
         names = names_of(item, path, keys, faults)
         if len(self.contacts) == 1:
             contact = self.contacts[0]
-            if not names.contradicts(contact):
+            if names != contact and not names.contradicts(contact):
                 names = names.filled(contact)
         elif self.contacts:
             known = (self.by_name.get(name) for name in names if name is not None)
@@ -115,16 +117,30 @@ class Change:
 
 def names_of(item: Mapping[str, Any], path: str, keys: Keys, faults: list[Refused]) -> Names:
     """The readable names of a user, each by its own form: a scoped id may stand where digits are expected."""
-    wa_id = scoped = parent = None
-    for key in keys:
-        value = item.get(key)
-        if value is None:
-            continue
+    shown = tuple(map(item.get, keys))
+    if all(one is None or type(one) is str for one in shown) and (known := _all_readable(shown)) is not None:
+        return known
+    readable = []
+    for key, value in zip(keys, shown, strict=True):
         try:
-            name = user_name(value, f"{path}.{key}")
+            readable.append(user_name(value, f"{path}.{key}"))
         except Refused as refused:
             faults.append(refused)
-            continue
+    return _sorted(readable)
+
+
+@lru_cache(maxsize=16_384)  # an item and its contact show the same names, and a busy user comes again soon
+def _all_readable(shown: tuple[str | None, ...]) -> Names | None:
+    """The names, where every one of them can be read."""
+    try:
+        return _sorted([user_name(one, "") for one in shown])
+    except Refused:
+        return None
+
+
+def _sorted(names: Iterable[str | None]) -> Names:
+    wa_id = scoped = parent = None
+    for name in names:
         if name is None:
             continue
         if is_wa_id(name):

@@ -45,7 +45,11 @@ def translate(provider: str, body: bytes, received_at: int, numbers: Mapping[str
         fault = Unreadable(reason="unknown_provider", path="$", detail="no translation is registered for this provider")
         return Translation(parked=(fault,))
     done = read(body, received_at, numbers)
-    if all(fact.occurred_at <= received_at + AHEAD_S for fact in done.facts):
+    latest = received_at + AHEAD_S
+    for fact in done.facts:
+        if fact.occurred_at > latest:
+            break
+    else:
         return done
-    facts = tuple(fact for fact in done.facts if fact.occurred_at <= received_at + AHEAD_S)
+    facts = tuple(fact for fact in done.facts if fact.occurred_at <= latest)
     return replace(done, facts=facts, parked=(*done.parked, FUTURE))

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -93,7 +94,7 @@ class Notes:
         for (number, scoped, wa_id), at in self._linked.items():
             self.facts.append(
                 UsersLinked(
-                    fact_id=derived_id("users_linked", number, scoped, wa_id),
+                    fact_id=_standing_id("users_linked", number, scoped, wa_id),
                     phone_number_id=number,
                     user=scoped,
                     occurred_at=at,
@@ -105,7 +106,7 @@ class Notes:
         for (number, display), at in self._seen.items():
             self.facts.append(
                 BusinessSeen(
-                    fact_id=derived_id("business_seen", number, display),
+                    fact_id=_standing_id("business_seen", number, display),
                     phone_number_id=number,
                     display_phone_number=display,
                     occurred_at=at,
@@ -114,6 +115,11 @@ class Notes:
                 )
             )
         return Translation(tuple(self.facts), self.ignored, tuple(self.parked), self.unknown)
+
+
+@lru_cache(maxsize=65_536)  # nearly every payload repeats them, and hashing costs twenty times a look-up
+def _standing_id(kind: str, *names: str) -> str:
+    return derived_id(kind, *names)
 
 
 def parsed(body: bytes) -> Any:

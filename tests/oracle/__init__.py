@@ -12,5 +12,7 @@ rule. Every question starts again from the full list of facts; nothing is carrie
 - `business.py`    what is known of a business number
 - `judge.py`       the standing line of an instant
 - `rows.py`        the request, grant and call rows of an instant
-- `deliveries.py`  which facts a webhook of Meta, or an action, contains
+- `announcements.py`  what is announced beside changes of the standing
+- `deliveries.py`  which facts a webhook of Meta contains
+- `reports.py`     which fact an action of the business is
 """

@@ -393,4 +393,25 @@ def histories(draw: st.DrawFn) -> list[PairFact]:
             told |= names
     again = draw(st.lists(st.sampled_from(facts), max_size=4))
     later = [replace(fact, recorded_at=fact.recorded_at + 60) for fact in again]
-    return draw(st.permutations([*facts, *later]))
+    return draw(ARRIVALS)(draw, [*facts, *later])
+
+
+def _anyhow(draw: st.DrawFn, facts: list[PairFact]) -> list[PairFact]:
+    return draw(st.permutations(facts))
+
+
+def _in_time(_draw: st.DrawFn, facts: list[PairFact]) -> list[PairFact]:
+    return sorted(facts, key=lambda fact: fact.occurred_at)
+
+
+def _nearly(draw: st.DrawFn, facts: list[PairFact]) -> list[PairFact]:
+    """In order of time but for a few that come later or earlier."""
+    told = _in_time(draw, facts)
+    for _ in range(draw(st.integers(1, 2))):
+        moved = told.pop(draw(st.integers(0, len(told) - 1)))
+        told.insert(draw(st.integers(0, len(told))), moved)
+    return told
+
+
+ARRIVALS = st.sampled_from([_anyhow, _in_time, _nearly])
+"""In life nearly all facts come in order of time, and what is judged then may be judged another way."""

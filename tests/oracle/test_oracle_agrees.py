@@ -83,10 +83,20 @@ def last_recorded(facts: list[PairFact], until: int, number: Number) -> Rows:
         steps.append(step(state, fact, DEFAULT_POLICY, number, horizon_s=None))
         state = steps[-1].state
     steps.append(pass_time(state, until, DEFAULT_POLICY, number))
+    records = [done.record for done in steps if done.record is not None]
+    versions = [
+        row["version"] for record in records for kind in ("requests", "grants", "calls") for row in record[kind]
+    ]
+    assert versions == sorted(versions), "versions never fall"
+    return stored(records, until)
+
+
+def stored(records: list[dict[str, Any]], until: int) -> Rows:
+    """What the store holds of these records, read at `until`."""
     requests: dict[tuple[str, int], list[dict[str, Any]]] = {}
     grants: dict[tuple[str, int], list[dict[str, Any]]] = {}
     calls: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for record in (done.record for done in steps if done.record is not None):
+    for record in records:
         for row in record["requests"]:
             _keep(requests, (row["request_id"], row["anchor_at"] // DAY_S), row)
         for row in record["grants"]:
@@ -103,8 +113,8 @@ def last_recorded(facts: list[PairFact], until: int, number: Number) -> Rows:
 def _keep(rows: dict[tuple[str, int], list[dict[str, Any]]], key: tuple[str, int], row: dict[str, Any]) -> None:
     """As the store does: by id and day, the higher version; of one version any of them."""
     held = rows.get(key, [])
-    assert not held or row["version"] >= held[0]["version"], "versions never fall"
-    rows[key] = [*held, row] if held and held[0]["version"] == row["version"] else [row]
+    if not held or row["version"] >= held[0]["version"]:
+        rows[key] = [*held, row] if held and held[0]["version"] == row["version"] else [row]
 
 
 def _alike(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,12 +18,12 @@ from schemas.state import PairState, decode_state, encode_state
 from streams.permission.answer import answer
 from streams.permission.horizon import HORIZON_S
 from streams.permission.number import Number
-from streams.permission.step import step
+from streams.permission.step import pass_time, step
 from tests.oracle.business import Business
 from tests.oracle.histories import BUSINESSES, DAY_S, NUMBER, T0, USER, WEEK_S, histories
 from tests.oracle.judge import judge
 from tests.oracle.rows import call_rows, grant_rows
-from tests.oracle.test_oracle_agrees import ALONE, all_requests, as_core, boundaries, core_rows
+from tests.oracle.test_oracle_agrees import ALONE, all_requests, as_core, boundaries, core_rows, in_order, stored
 
 SCOPED = "GB.TEST10000000000000001"
 
@@ -41,8 +41,10 @@ def link(at: int, scoped: str = SCOPED, wa_id: str = USER) -> UsersLinked:
     )
 
 
-def delivered(facts: Iterable[PairFact], number: Number) -> dict[str, PairState]:
-    """The states by user, after every fact and everything one pair hands on to another."""
+def delivered(
+    facts: Iterable[PairFact], number: Number, records: list[dict[str, Any]] | None = None
+) -> dict[str, PairState]:
+    """The states by user, after every fact and everything one pair hands on to another. `records`: takes the rows."""
     states: dict[str, PairState] = {}
     waiting = deque(facts)
     while waiting:
@@ -51,6 +53,8 @@ def delivered(facts: Iterable[PairFact], number: Number) -> dict[str, PairState]
         done = step(state, fact, DEFAULT_POLICY, number, horizon_s=None)
         states[fact.user] = decode_state(encode_state(done.state))
         waiting.extendleft(reversed(done.forwards))
+        if records is not None and done.record is not None:
+            records.append(done.record)
     return states
 
 
@@ -80,6 +84,22 @@ def test_facts_under_two_names_are_one_users_whenever_the_link_is_learned(
         assert requests == all_requests(facts, at, number)
         assert grants == grant_rows(facts, at=at, number=number, **ALONE)
         assert calls == call_rows(facts, NUMBER, USER, at)
+
+
+@given(under_two_names(), BUSINESSES, st.sampled_from([0, DAY_S]))
+def test_no_row_of_a_name_that_only_forwards_stays_beside_those_of_the_user(
+    both: tuple[list[PairFact], list[PairFact]], number: Business, later_by: int
+) -> None:
+    facts, told = both
+    until = max(fact.occurred_at for fact in told) + later_by
+    records: list[dict[str, Any]] = []
+    states = delivered(told, as_core(number), records)
+    ends = [pass_time(state, until, DEFAULT_POLICY, as_core(number)).record for state in states.values()]
+    records += [record for record in ends if record is not None]
+    requests, grants, calls = stored(records, until)
+    assert in_order(requests) == in_order(all_requests(facts, until, number))
+    assert in_order(grants) == in_order(grant_rows(facts, at=until, number=number, **ALONE))
+    assert in_order(calls) == in_order(call_rows(facts, NUMBER, USER, until))
 
 
 CHAPTER_S = 50 * DAY_S

@@ -54,7 +54,7 @@ def linked(at: int, wa_id: str = USER) -> UsersLinked:
 def disposed(call_id: str, at: int, outcome: str = "sold") -> DispositionRecorded:
     """An agent's note."""
     return DispositionRecorded(
-        fact_id=derived_id("disposition_recorded", NUMBER, call_id),
+        fact_id=derived_id("disposition_recorded", NUMBER, call_id, at, outcome),
         phone_number_id=NUMBER,
         user=USER,
         occurred_at=at,

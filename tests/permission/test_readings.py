@@ -1,8 +1,10 @@
 """Domain G17–G20, design 15: what a reading, an error or a changed number does to what is held."""
 
+from dataclasses import replace
+
 import pytest
 
-from schemas.events import PairFact
+from schemas.events import PairFact, PermissionReplied, ReadingTaken
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -129,3 +131,49 @@ def test_a_changed_number_takes_what_was_held_and_says_so_even_where_nothing_was
 @pytest.mark.parametrize("back", [accepted("a9", AT + HOUR), reading("temporary", AT + HOUR, AT + DAY)])
 def test_after_a_changed_number_permission_may_be_given_again(back: PairFact) -> None:
     assert given(PERMANENT, moved("old", AT), back).at(AT + HOUR).status == "temporary"
+
+
+def inferred(word: PermissionReplied | ReadingTaken, *fields: str) -> PermissionReplied | ReadingTaken:
+    """The word of a provider that did not say these fields."""
+    return replace(word, inferred=fields)
+
+
+def test_a_reading_without_an_expiry_only_confirms_a_temporary_grant() -> None:  # design 15, readings
+    told = given(accepted("a1", T0), reading("temporary", T0 + 6 * DAY))
+    assert (told.at(T0 + 6 * DAY).until, told.at(T0 + 6 * DAY).confirmed) == (T0 + WEEK, True)
+
+
+def test_a_number_that_changed_hands_starts_without_the_grant_of_its_earlier_owner() -> None:  # G20
+    told = given(PERMANENT, moved("new", T0 + DAY))
+    assert (told.at(T0 + DAY).status, told.at(T0 + DAY).reason) == ("no_permission", "number_changed")
+    assert ends(told) == [("permanent", "number_changed", T0 + DAY)]
+
+
+@pytest.mark.parametrize("field", ["is_permanent", "phone_number_id"])
+def test_a_grant_that_rests_on_what_was_inferred_is_unconfirmed_until_a_provider_says_so(field: str) -> None:
+    for word, read in ((PERMANENT, reading("permanent", AT)), (TEMPORARY, reading("temporary", AT, AT + DAY))):
+        told = given(inferred(word, field), read)
+        assert [told.at(at).confirmed for at in (T0, AT)] == [False, True]
+        assert [row["confirmed"] for row in told.rows("grants").values()] == [True]
+    assert given(inferred(PERMANENT, "something_else")).at(T0).confirmed
+
+
+def test_a_reading_that_infers_its_status_confirms_nothing_and_replaces_nothing() -> None:
+    vague = inferred(reading("temporary", AT, AT + DAY), "status")
+    held = given(PERMANENT, vague)
+    assert (held.at(AT).status, held.at(AT).via, len(held.rows("grants"))) == ("permanent", "profile", 1)
+    alone = given(vague).at(AT)
+    assert (alone.status, alone.confirmed) == ("temporary", False)
+    nothing = given(TEMPORARY, refused("call", 138_006, T0 + 60), inferred(reading("no_permission", AT), "status"))
+    assert (nothing.at(AT).status, nothing.at(AT).confirmed) == ("no_permission", False)
+
+
+def test_a_temporary_permission_that_was_inferred_is_confirmed_by_a_reading_that_says_it() -> None:
+    vague = inferred(reading("temporary", T0, T0 + DAY), "status")
+    told = given(vague, reading("temporary", AT))
+    assert [(told.at(at).confirmed, told.at(at).until) for at in (T0, AT)] == [(False, T0 + DAY), (True, T0 + DAY)]
+
+
+def test_after_a_reading_that_granted_nothing_is_left_of_why_there_was_none() -> None:
+    told = given(rejected("a0", T0 - 60, to="r1"), reading("temporary", T0, T0 + HOUR))
+    assert (told.at(T0 - 1).reason, told.at(T0).reason, told.at(T0 + HOUR).reason) == ("declined", None, "expired")

@@ -78,16 +78,21 @@ def test_what_shows_that_calling_works_takes_the_error_back(code: int, denial: l
 @pytest.mark.parametrize(
     "other",
     [
-        connected(T0 + HOUR, direction="user_initiated"),
         [reading("permanent", T0 + HOUR, can_call=False, can_request=False)],
         [reading("permanent", T0 + HOUR)],
         connected(T0),
         call("c1", ("offered", T0 + HOUR), ("ended", T0 + HOUR + 9)),
     ],
-    ids=["a user's call", "a reading that says no", "a reading that says nothing", "in the same second", "no pick-up"],
+    ids=["a reading that says no", "a reading that says nothing", "in the same second", "no pick-up"],
 )
 def test_what_shows_nothing_of_the_kind_does_not(code: int, other: list[PairFact]) -> None:
     assert not given(GRANTED, refused("call", code, T0), *other).at(T0 + 2 * HOUR).may_call
+
+
+def test_an_accepted_call_of_the_user_shows_that_calling_is_on_but_not_from_where_we_may_call() -> None:
+    theirs = connected(T0 + HOUR, direction="user_initiated")
+    assert given(GRANTED, refused("call", 138_000, T0), *theirs).at(T0 + HOUR).may_call
+    assert not given(GRANTED, refused("call", 138_013, T0), *theirs).at(T0 + 2 * HOUR).may_call
 
 
 def test_a_settings_webhook_takes_back_that_calling_is_off_and_only_that() -> None:
@@ -181,3 +186,16 @@ def test_a_block_that_a_reading_took_back_leaves_a_later_one() -> None:
     told = given(GRANTED, *blocks, reading("permanent", T0 + HOUR, can_call=True))
     assert told.at(T0 + HOUR).may_call
     assert told.at(T0 + 2 * HOUR).call_refused == ("provider_block", T0 + 3 * HOUR)
+
+
+def test_a_restriction_of_users_calls_blocks_nothing_of_ours() -> None:  # design 15, readings and errors
+    number = Number(restrictions=(Restriction(T0, "user_initiated", T0 + DAY),))
+    assert given(GRANTED, number=number).at(T0 + HOUR).may_call
+
+
+def test_one_action_id_at_both_doors_is_two_refusals() -> None:
+    call_refused = refused("call", 138_006, T0, action_id="TESTATTEMPT1")
+    request_refused = refused("request", 138_017, T0 + 60, action_id="TESTATTEMPT1")
+    told = given(call_refused, request_refused)
+    assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).confirmed) == ("permanent", False)
+    assert [row["final_class"] for row in told.rows("requests").values()] == ["refused"]

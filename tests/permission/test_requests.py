@@ -14,8 +14,10 @@ from tests.permission.story import (
     T0,
     Told,
     accepted,
+    connected,
     delivered,
     given,
+    refused,
     rejected,
     replied,
     sent,
@@ -227,3 +229,89 @@ def test_the_funnel_of_the_domain_adds_up() -> None:  # the funnel check under t
         "expired_no_response",
         "failed",
     ]
+
+
+def test_a_request_sent_in_the_second_a_call_connects_does_not_count() -> None:  # design 15, replies
+    told = given(*connected(T0), sent("r1", T0))
+    assert told.at(T0).asked == ((0, None), (0, None))
+    assert given(*connected(T0), sent("r1", T0 + 1)).at(T0 + 1).asked[0] == (1, T0 + 1 + DAY)
+
+
+def test_the_row_of_a_refused_request_says_why() -> None:
+    told = given(refused("request", 131_047, T0, action_id="TESTATTEMPT1"))
+    assert (
+        told.rows("requests")["TESTATTEMPT1"].items()
+        >= {
+            "final_class": "refused",
+            "error_code": 131_047,
+            "anchor_at": T0,
+            "attempt": 0,
+            "prior": "never",
+            "sent_at": T0,
+            "failed_at": None,
+            "expires_at": None,
+            "first_response": None,
+        }.items()
+    )
+
+
+def test_the_row_of_a_request_tells_its_whole_life() -> None:
+    told = given(
+        sent("r1", T0, campaign="camp-1", origin="broadcast"),
+        status("r1", "sent", T0 + 2),
+        delivered("r1", T0 + 5),
+        status("r1", "read", T0 + 60),
+        rejected("a1", T0 + HOUR, to="r1"),
+        replied("a2", T0 + 2 * HOUR, to="r1", permanent=True),
+    )
+    row = told.rows("requests")["r1"]
+    assert {name: row[name] for name in row if name not in ("version", "phone_number_id", "user")} == {
+        "request_id": "r1",
+        "kind": "template",
+        "template_name": "test_cpr_template",
+        "template_language": "en",
+        "template_category": "UTILITY",
+        "campaign": "camp-1",
+        "origin": "broadcast",
+        "attempt": 1,
+        "prior": "never",
+        "anchor_at": T0,
+        "sent_at": T0,
+        "delivered_at": T0 + 5,
+        "read_at": T0 + 60,
+        "failed_at": None,
+        "error_code": None,
+        "first_response": "declined",
+        "first_response_at": T0 + HOUR,
+        "last_response": "accepted_permanent",
+        "last_response_at": T0 + 2 * HOUR,
+        "superseded_at": None,
+        "expires_at": T0 + 2 * HOUR + 7 * DAY,
+        "final_class": "declined",
+        "is_deleted": 0,
+    }
+
+
+def test_the_answer_to_a_newer_request_ends_only_what_was_answered_before_it() -> None:
+    newer = (sent("r2", T0 + 2 * DAY), delivered("r2", T0 + 2 * DAY + 5))
+    first = (sent("r1", T0), delivered("r1", T0 + 5))
+    told = given(*first, *newer, rejected("a2", T0 + 3 * DAY, to="r2"), rejected("a1", T0 + 4 * DAY, to="r1"))
+    assert told.rows("requests")["r1"]["expires_at"] == T0 + 11 * DAY, "answered after it: seven days of its own"
+    assert told.rows("requests")["r2"]["expires_at"] == T0 + 10 * DAY, "the older one ends nothing of the newer"
+    same = given(*first, *newer, rejected("a1", T0 + 3 * DAY, to="r1"), rejected("a2", T0 + 3 * DAY, to="r2"))
+    assert same.rows("requests")["r1"]["expires_at"] == T0 + 3 * DAY, "in one second it ends"
+
+
+def test_a_failed_newer_request_pushes_nothing_aside() -> None:
+    told = given(sent("r1", T0), delivered("r1", T0 + 5), sent("r2", T0 + DAY), status("r2", "failed", T0 + DAY + 9))
+    assert told.rows("requests")["r1"]["superseded_at"] is None
+
+
+def test_the_nearest_of_several_newer_requests_pushes_an_untouched_one_aside() -> None:
+    told = given(
+        *(sent("r1", T0), delivered("r1", T0 + 5)),
+        *(sent("r2", T0 + DAY), delivered("r2", T0 + 3 * DAY)),
+        *(sent("r3", T0 + 2 * DAY), delivered("r3", T0 + 2 * DAY + 5)),
+    )
+    assert told.rows("requests")["r1"]["superseded_at"] == T0 + 2 * DAY + 5
+    assert told.rows("requests")["r3"]["superseded_at"] is None
