@@ -2,6 +2,7 @@
 of time.
 
 Owns the states, delivery between them and the counts. Refuses to judge: `step` and `pass_time` do, as in the worker.
+Where nobody listens on the way and nothing is settled, the evidence is only gathered, and judged at the end.
 Memory grows with pairs, not with facts.
 
 As of an instant, facts that occurred later are left out, but not links: a link is timeless (design 15), so the links
@@ -10,7 +11,7 @@ of a whole history hold for every instant asked, as they do in the api.
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from schemas.codec import Unreadable
 from schemas.events import BusinessSeen, Fact, NumberFact, PairFact, UsersLinked
@@ -18,7 +19,7 @@ from schemas.ids import Pair
 from schemas.policy import Policy
 from schemas.state import PairState
 from streams.permission.directory import Directory
-from streams.permission.step import Step, pass_time, step
+from streams.permission.step import Step, gather, pass_time, step
 
 Change = dict[str, Any]
 
@@ -44,7 +45,12 @@ class Counts:
 
 
 class Listener:
-    """Who wants to hear of facts and changes on the way. Hears nothing unless it says what."""
+    """Who wants to hear of facts and changes on the way. Hears nothing unless it says what.
+
+    `judges`: whether it wants each fact judged as it comes.
+    """
+
+    judges: ClassVar[bool] = False
 
     def heard(self, fact: PairFact, done: Step, /) -> None:
         """A fact came to its pair."""
@@ -65,6 +71,8 @@ class Fold:
     as_of: int | None = None
     horizon_s: int | None = None
     listener: Listener = field(default_factory=Listener)
+    judging: bool = True
+    """Whether each fact is judged as it comes: for changes, and where the past is settled. Else only at the end."""
     counts: Counts = field(default_factory=Counts)
     states: dict[Pair, PairState] = field(default_factory=dict)
     latest_at: int | None = None
@@ -152,7 +160,7 @@ class Fold:
             pair = Pair(one.phone_number_id, one.user)
             state = self.states.get(pair) or PairState(phone_number_id=pair.phone_number_id, user=pair.user)
             try:
-                done = step(state, one, self.policy, self.numbers.of(pair.phone_number_id), self.horizon_s)
+                done = self._step(pair, state, one)
             except Exception as fault:  # noqa: BLE001 - step is total; were it not, one fact must not stop the others
                 return Unreadable(reason="fold_failed", path="$", detail=type(fault).__name__)
             self.states[pair] = done.state
@@ -167,6 +175,11 @@ class Fold:
             self._announce(done)
             todo.extend(done.forwards)
         return None
+
+    def _step(self, pair: Pair, state: PairState, fact: PairFact) -> Step:
+        if self.judging:
+            return step(state, fact, self.policy, self.numbers.of(pair.phone_number_id), self.horizon_s)
+        return gather(state, fact)
 
     def _announce(self, done: Step) -> None:
         for change in done.changes:

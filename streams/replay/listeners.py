@@ -27,6 +27,8 @@ def heard_pairs(asked: Iterable[Pair], scouted: Scouted) -> frozenset[Pair]:
 class Announcer(Listener):
     """Passes changes on, in the order of announcements. `until`: the instant asked, None: any."""
 
+    judges = True
+
     def __init__(self, pairs: frozenset[Pair], until: int | None, write: Callable[[bytes], None]) -> None:
         self._pairs, self._until, self._write = pairs, until, write
 
@@ -69,6 +71,8 @@ class Heard:
 
 class Witness(Listener):
     """Keeps what one pair heard, for its story."""
+
+    judges = True
 
     def __init__(self, pair: Pair) -> None:
         self._pair = pair

@@ -92,9 +92,8 @@ def replay(
     """
     scouted = scout(sources.lines(_first_part(told)), policy, asked)
     numbers = scouted.numbers
-    fold = Fold(policy, numbers, as_of, horizon_s)
-    if listen is not None:
-        fold.listener = listen(scouted)
+    listener = listen(scouted) if listen is not None else Listener()
+    fold = Fold(policy, numbers, as_of, horizon_s, listener, judging=listener.judges or horizon_s is not None)
     by_display, counts = numbers.by_display(), fold.counts
 
     def put_aside(line: Line, fault: Unreadable) -> None:

@@ -29,9 +29,12 @@ PORTS: Final = {
 
 
 class House:
-    """The four processes over one cluster, with one data folder and one topic prefix."""
+    """The four processes over one cluster, with one data folder and one topic prefix.
 
-    def __init__(self, folder: Path, bootstrap: str, topic_prefix: str) -> None:
+    `settings`: further ones, by their names without our prefix.
+    """
+
+    def __init__(self, folder: Path, bootstrap: str, topic_prefix: str, **settings: str) -> None:
         self.folder = folder
         self.data = folder / "data"
         self._ports = {name: free_port() for name in PORTS}
@@ -43,6 +46,7 @@ class House:
             "META_VERIFY_TOKENS": "TEST-verify",
             "API_KEYS": API_KEY,
             **{setting: str(self._ports[name]) for name, setting in PORTS.items()},
+            **settings,
         }
         foreign = {name: value for name, value in os.environ.items() if not name.startswith("CALLGRANT_")}
         self._environment = {
@@ -58,6 +62,19 @@ class House:
     def command(self, *words: str) -> None:
         """One command of ours, to its end."""
         subprocess.run(self._line(*words), env=self._environment, cwd=self.folder, check=True, capture_output=True)
+
+    def asked(self, *words: str) -> tuple[int, str]:
+        """One command of ours, to its end: its exit code, and all it said."""
+        done = subprocess.run(
+            self._line(*words),
+            env=self._environment,
+            cwd=self.folder,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        return done.returncode, done.stdout.decode("utf-8", "replace")
 
     def start(self, name: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:

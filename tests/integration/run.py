@@ -22,9 +22,10 @@ import rocksdict
 from deploy.progress import Stage, stages, until_caught_up
 from schemas.ids import parse_pair
 from schemas.topics import TopicNames
+from tests.integration.happenings import DAY_S, NUMBERS, USERS, scoped_id
 from tests.integration.house import API_KEY, APP_SECRET, ROOT, House
 from tests.integration.log import Log, Record, log_of
-from tests.integration.sendings import DAY_S, NUMBERS, USERS, Sending
+from tests.integration.sendings import Sending
 
 AT_ONCE: Final = 12
 KILLS: Final = 2
@@ -166,8 +167,10 @@ async def _ask(client: httpx.AsyncClient, house: House, now: int, seen: Evidence
         seen.questions[name] = answer.json()["rows"]
     asked = [
         (number, user, at)
-        for number in (*NUMBERS, "700100200300499")
-        for user in USERS
+        for number, user in [
+            *[(number, name) for number in NUMBERS for user in USERS for name in (user, scoped_id(number, user))],
+            *[("700100200300499", user) for user in USERS],
+        ]
         for at in (None, now - 3 * DAY_S, now - 9 * DAY_S)
     ]
     waiting = iter(asked)
@@ -177,7 +180,7 @@ async def _ask(client: httpx.AsyncClient, house: House, now: int, seen: Evidence
             more = {} if at is None else {"at": at}
             answer = await client.get(
                 f"{house.url('api')}/{number}/call_permissions",
-                params={"user_wa_id": user, **more},
+                params={"user_wa_id" if user.isdigit() else "recipient": user, **more},
                 headers=AUTHORIZED,
             )
             assert answer.status_code == 200, answer.text

@@ -11,7 +11,7 @@ from typing import Any
 
 from projections.store import open_embedded
 
-VIEWS = ("v_requests", "v_grants")
+VIEWS = ("v_requests", "v_grants", "v_calls")
 
 
 def plain(value: Any) -> Any:

@@ -6,13 +6,16 @@ from hypothesis import strategies as some
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import decode_state, encode_state
+from streams.permission.answer import answer
 from streams.permission.number import Number
 from streams.permission.standing import goes_on, timeline
-from streams.permission.step import pass_time, step
+from streams.permission.step import gather, pass_time, step
 from tests.permission.story import (
     DAY,
     HOUR,
     PRODUCTION,
+    T0,
+    evidence,
     given,
 )
 from tests.permission.test_laws import EMPTY, histories
@@ -52,3 +55,14 @@ def test_what_is_kept_of_the_walk_is_what_the_evidence_gives(history: list[PairF
     walked = goes_on(state, state.judged_at, DEFAULT_POLICY, PRODUCTION)
     if walked is not None:
         assert walked == timeline(state, state.judged_at, DEFAULT_POLICY, PRODUCTION).walked(PRODUCTION)
+
+
+@forall(histories)
+def test_gathering_keeps_the_evidence_that_judging_each_fact_keeps(history: list[PairFact]) -> None:
+    state = EMPTY
+    for fact in history:
+        state = gather(state, fact).state
+    whole = given(*history).state
+    assert evidence(state) == evidence(whole)
+    for at in (T0, T0 + 8 * DAY, T0 + 60 * DAY):
+        assert answer(state, at, DEFAULT_POLICY, PRODUCTION) == answer(whole, at, DEFAULT_POLICY, PRODUCTION)

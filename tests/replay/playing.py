@@ -22,6 +22,8 @@ KINDS: tuple[Kind, ...] = ("standings", "requests", "grants", "calls")
 class Changes(Listener):
     """Keeps every change."""
 
+    judges = True
+
     def __init__(self) -> None:
         self.all: list[Change] = []
 

@@ -1,0 +1,83 @@
+"""What stands on `permission.changes` of one pair, made comparable with what a fold announces.
+
+Owns the reading of one announcement. Its id is derived from all it says, so an id that does not fit its content is a
+fault by itself. Its `version` counts stored changes of a row, and a fact beyond the horizon that was delivered again
+counts again; so what is compared is everything else it says. Refuses to fold.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from schemas.changes import change_id
+from schemas.codec import canonical
+
+_BOOKKEEPING: Final = frozenset({"change_id", "version"})
+_NEEDED: Final = frozenset({"change_id", "version", "fact_id", "occurred_at", "phone_number_id", "user"})
+
+
+class Told(NamedTuple):
+    """One announcement. `said`: digest of its content. `fact_id`: None when a deadline passed, at `at`."""
+
+    said: bytes
+    fact_id: str | None
+    version: int
+    at: int
+    change_id: str
+
+
+class NotOne(Exception):
+    """A record of `permission.changes` that is no announcement of its pair, or not the one its id names."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """The announcements of one pair. `repeated`: records whose id had come before, as after a crash."""
+
+    by_fact: dict[str, list[Told]] = field(default_factory=dict)
+    deadlines: list[Told] = field(default_factory=list)
+    times: Counter[bytes] = field(default_factory=Counter)
+    """How many different announcements say the same."""
+    ids: set[str] = field(default_factory=set)
+    repeated: int = 0
+
+    def take(self, one: Told) -> None:
+        """One more, in the order of the topic."""
+        if one.change_id in self.ids:
+            self.repeated += 1
+            return
+        self.ids.add(one.change_id)
+        self.times[one.said] += 1
+        if one.fact_id is None:
+            self.deadlines.append(one)
+        else:
+            self.by_fact.setdefault(one.fact_id, []).append(one)
+
+    def of_deadline(self, at: int) -> Iterator[Told]:
+        """Those that say that a grant ran out at `at`."""
+        return (one for one in self.deadlines if one.at == at)
+
+
+def said_in(change: Mapping[str, Any]) -> bytes:
+    """The digest of what an announcement says."""
+    told = {name: value for name, value in change.items() if name not in _BOOKKEEPING}
+    return blake2b(canonical(told), digest_size=16).digest()
+
+
+def told_of(key: bytes | None, value: bytes | None) -> Told:
+    """The announcement of a record. Raises `NotOne`."""
+    try:
+        change = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        raise NotOne("its value is not JSON") from None
+    if not isinstance(change, dict) or not change.keys() >= _NEEDED:
+        raise NotOne("its value is no announcement")
+    if key != f"{change['phone_number_id']}/{change['user']}".encode():
+        raise NotOne("its key is not the pair it tells of")
+    if change["change_id"] != change_id({name: said for name, said in change.items() if name != "change_id"}):
+        raise NotOne("its id is not derived from what it says")
+    return Told(said_in(change), change["fact_id"], change["version"], change["occurred_at"], change["change_id"])

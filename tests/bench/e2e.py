@@ -1,0 +1,130 @@
+"""How long it takes from a webhook to the announcement of what it changed, with every process running on this machine:
+broker, gateway, worker, api and projection.
+
+Each webhook is a reply of a user that turns the standing of its pair, so each has its own announcement. It counts from
+the instant it was due (`e2e_load`) until a consumer of `permission.changes` holds what it caused.
+"""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from aiokafka import AIOKafkaConsumer
+
+from tests.bench.measure import tell
+from tests.bench.stage import ROOT, broker
+from tests.integration.house import House
+
+PROCESSES: Final = ("gateway", "worker", "api", "projection")
+WARM_UP: Final = (300, 10)
+"""Rate and seconds; then what is measured."""
+RUNS: Final = ((1_000, 20), (5_000, 8))
+BEHIND_S: Final = 1.0
+"""Who is further behind than this when the last webhook has gone out does not carry the rate."""
+GIVE_UP_AFTER_S: Final = 90.0
+PREFIX: Final = "bench."
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One run. `lag_s`: from the last webhook's due instant until all was announced."""
+
+    rate: int
+    took_ms: list[float]
+    answered_ms: list[float]
+    lag_s: float
+
+
+class Ear:
+    """A downstream service: knows when which change came."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.heard: dict[str, float] = {}
+        self._consumer = AIOKafkaConsumer(
+            f"{PREFIX}permission.changes",
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
+        )
+
+    async def listen(self) -> None:
+        await self._consumer.start()
+        try:
+            async for record in self._consumer:
+                now = time.time()
+                change = orjson.loads(record.value)
+                if change["type"] in ("permission_granted", "permission_revoked", "permission_declined"):
+                    self.heard.setdefault(f"{record.key.decode()}@{change['occurred_at']}", now)
+        finally:
+            await self._consumer.stop()
+
+
+async def _run(house: House, ear: Ear, run: int, rate: int, seconds: int) -> Found:
+    port = house.url("gateway").rsplit(":", 1)[1]
+    command = [sys.executable, "-m", "tests.bench.e2e_load", port, *map(str, (rate, seconds, run))]
+    load = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=ROOT, limit=1 << 26)
+    said, _ = await load.communicate()
+    assert load.returncode == 0, "the gateway refused webhooks"
+    told: dict[str, Any] = json.loads(said)
+    due: dict[str, float] = told["due"]
+    give_up_at = time.monotonic() + GIVE_UP_AFTER_S
+    while not due.keys() <= ear.heard.keys():
+        assert time.monotonic() < give_up_at, f"{len(due.keys() - ear.heard.keys())} announcements are missing"
+        await asyncio.sleep(0.1)
+    lag_s = max(ear.heard[name] for name in due) - max(due.values())
+    return Found(rate, [(ear.heard[name] - at) * 1000 for name, at in due.items()], told["answered_ms"], lag_s)
+
+
+async def _all(house: House, bootstrap: str) -> list[Found]:
+    ear = Ear(bootstrap)
+    listening = asyncio.create_task(ear.listen())
+    try:
+        await _run(house, ear, 0, *WARM_UP)
+        return [await _run(house, ear, place, *run) for place, run in enumerate(RUNS, 1)]
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+def e2e() -> None:
+    with broker() as (bootstrap, folder):
+        usual, many = _in_the_house(bootstrap, folder)
+    _told(usual, "")
+    if many.lag_s <= BEHIND_S:
+        _told(many, "_5k")
+        return
+    sent_s = len(many.took_ms) / many.rate
+    print(
+        f"e2e_p99_ms_5k is left out: this machine does not carry {many.rate:,} webhooks/s with everything running on "
+        f"it; the last announcement came {many.lag_s:.1f} s after the last webhook was due",
+        flush=True,
+    )
+    tell("e2e_carried_per_s", len(many.took_ms) / (sent_s + many.lag_s), "webhooks/s")
+
+
+def _told(run: Found, suffix: str) -> None:
+    percentiles = statistics.quantiles(run.took_ms, n=100)
+    tell(f"e2e_p50_ms{suffix}", percentiles[49], "ms")
+    tell(f"e2e_p99_ms{suffix}", percentiles[98], "ms")
+    tell(f"e2e_answered_p99_ms{suffix}", statistics.quantiles(run.answered_ms, n=100)[98], "ms")
+
+
+def _in_the_house(bootstrap: str, folder: Path) -> list[Found]:
+    house = House(folder, bootstrap, PREFIX)
+    try:
+        house.command("topics", "create")
+        for name in PROCESSES:
+            house.start(name)
+        for name in PROCESSES:
+            house.until_ready(name)
+        return asyncio.run(_all(house, bootstrap))
+    finally:
+        house.end()

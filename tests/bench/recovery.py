@@ -1,0 +1,157 @@
+"""How long a worker takes to have its table again when its folder is lost, beside Faust's own recovery of the same
+rows; and how large the table is on disk.
+
+The rows are those of a simulated week, told again under further business numbers until there are enough of them. What a
+start without any rows costs is taken off. Seconds are given both as they passed and as CPU time: the ratio is one of
+CPU time, as it does not depend on what else runs on the machine.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import rocksdict
+
+from deploy.topics import create_topics
+from schemas.ids import parse_pair
+from streams.worker.rows import Row
+from tests.bench.measure import tell
+from tests.bench.past import PARTITIONS, Fold, batches, by_key, facts, names_of
+from tests.bench.stage import LOOK_EVERY_S, ROOT, broker, fill, sending, spent_s
+from tests.bench.worker import ours
+from tests.worker.live import Process
+
+PAIRS: Final = 10_000
+TOLD_AGAIN: Final = 10
+FAUST_ROWS: Final = 40_000
+"""Its own recovery is slow: it gets the first of the rows."""
+WITHIN_S: Final = 300.0
+MILLION: Final = 1_000_000
+RECOVERED: Final = "recovered"
+"""What the plain agent says when its table is back."""
+
+
+class Took(NamedTuple):
+    """One start, from nothing to ready."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def rows(pairs: int, told_again: int) -> list[Row]:
+    """State rows as the worker writes them, of so many simulated pairs, told again under so many business numbers."""
+    fold = Fold.empty()
+    latest: dict[bytes, Row] = {}
+    for batch in batches(facts(pairs, numbers=max(pairs // 1_000, 1))):
+        latest |= fold.take(batch).rows
+    return [
+        Row(_under_another_number(key, again), row.value, row.headers)
+        for again in range(told_again)
+        for key, row in latest.items()
+    ]
+
+
+def _under_another_number(key: bytes, again: int) -> bytes:
+    pair = parse_pair(key)
+    assert pair is not None
+    return f"{pair.phone_number_id}{again:02}/{pair.user}".encode()
+
+
+async def _start(pid: int, ready: Callable[[], Awaitable[bool]], began_s: float) -> Took:
+    give_up_at = time.monotonic() + WITHIN_S
+    while not await ready():
+        assert time.monotonic() < give_up_at, "the table did not come back"
+        await asyncio.sleep(LOOK_EVERY_S)
+    return Took(time.monotonic() - began_s, spent_s(pid))
+
+
+async def _ours(process: Process) -> Took:
+    process.start()
+    assert process.running is not None
+
+    async def ready() -> bool:
+        process.alive()
+        return process.ask("readyz")[0] == 200
+
+    return await _start(process.running.pid, ready, time.monotonic())
+
+
+@contextmanager
+def _plain(bootstrap: str, prefix: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    folder.mkdir()
+    log = folder / "faust.log"
+    words = ["tests.bench.worker_peers", "faust", bootstrap, prefix, str(folder)]
+    with log.open("wb") as out:
+        running = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        yield running, log
+    finally:
+        running.kill()
+        running.wait()
+
+
+async def _faust(bootstrap: str, prefix: str, folder: Path) -> Took:
+    with _plain(bootstrap, prefix, folder) as (running, log):
+
+        async def ready() -> bool:
+            assert running.poll() is None, log.read_text()[-2000:]
+            return RECOVERED in log.read_text()
+
+        return await _start(running.pid, ready, time.monotonic())
+
+
+def _bytes_of(folder: Path) -> int:
+    """What the stores hold on disk, compacted: without what they will soon delete."""
+    total = 0
+    for path in sorted(folder.glob("**/pairs-*.db")):
+        db = rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True))
+        db.compact_range(None, None)
+        db.close()
+        total += sum(file.stat().st_size for file in path.rglob("*.sst"))
+    return total
+
+
+async def _measured(bootstrap: str, folder: Path) -> dict[str, Any]:
+    told = rows(PAIRS, TOLD_AGAIN)
+    found: dict[str, Any] = {"rows": len(told)}
+    empty, full = names_of("empty."), names_of("full.")
+    for names in (empty, full):
+        await create_topics(bootstrap, names, PARTITIONS)
+    async with sending(bootstrap) as producer:
+        await fill(producer, full.of("permission.state"), by_key(told))
+        # Faust makes the topics it keeps for itself when it starts the first time.
+        found["faust_empty"] = await _faust(bootstrap, full.prefix, folder / "faust-empty")
+        await fill(producer, f"{full.group('faust')}-pairs-changelog", by_key(told[:FAUST_ROWS]))
+    found["faust"] = await _faust(bootstrap, full.prefix, folder / "faust-full")
+    with ours(bootstrap, empty.prefix, folder / "empty") as process:
+        found["ours_empty"] = await _ours(process)
+    with ours(bootstrap, full.prefix, folder / "full") as process:
+        found["ours"] = await _ours(process)
+        assert process.terminate() == 0
+        found["ours_again"] = await _ours(process)
+        assert process.terminate() == 0
+        found["bytes"] = _bytes_of(process.settings.folder)
+        stored = len(process.stored())
+        assert stored == len(told), f"{stored} of {len(told)} rows are back"
+    return found
+
+
+def recovery() -> None:
+    with broker() as (bootstrap, folder):
+        found = asyncio.run(_measured(bootstrap, folder))
+    count = found["rows"]
+    cpu_s, wall_s = (getattr(found["ours"], what) - getattr(found["ours_empty"], what) for what in ("cpu_s", "wall_s"))
+    faust_cpu_s = found["faust"].cpu_s - found["faust_empty"].cpu_s
+    tell("recovery_rows", count, "rows")
+    tell("recovery_s_per_million", wall_s / count * MILLION, "s")
+    tell("recovery_cpu_s_per_million", cpu_s / count * MILLION, "s")
+    tell("recovery_faust_cpu_s_per_million", faust_cpu_s / FAUST_ROWS * MILLION, "s")
+    tell("recovery_vs_faust", (faust_cpu_s / FAUST_ROWS) / (cpu_s / count), "x")
+    tell("restart_with_store_s", found["ours_again"].wall_s, "s")
+    tell("row_disk_bytes", found["bytes"] / count, "bytes")
+    tell("pair_disk_bytes", found["bytes"] / (PAIRS * TOLD_AGAIN), "bytes")

@@ -1,0 +1,338 @@
+"""`callgrant verify` on a real cluster: what real processes judged is all the same, each damage is told by its kind."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+import rocksdict
+
+from deploy.cli.main import main
+from schemas.changes import change_id
+from schemas.ids import parse_pair
+from schemas.topics import TopicNames
+from tests.deploy.verified import (
+    PARTITIONS,
+    Stood,
+    any_of,
+    copy,
+    everything,
+    judge,
+    past,
+)
+from tests.integration.house import ROOT, House
+from tests.ports import free_port
+
+pytestmark = pytest.mark.broker
+
+SEED = 7
+PREFIX = "test-verify-whole."
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.out)
+        return told
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """All differences by kind."""
+        return {kind: n for check in self.told["checks"].values() for kind, n in check["differences"].items()}
+
+
+class Judged(NamedTuple):
+    """A past that real processes have judged, and what stands of it."""
+
+    house: House
+    bootstrap: str
+    stood: list[Stood]
+
+
+@pytest.fixture(scope="module")
+def judged(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
+    house = House(tmp_path_factory.mktemp("verified"), broker, PREFIX, PARTITIONS=str(PARTITIONS))
+    try:
+        names = TopicNames(PREFIX)
+        judge(house, broker, names, past(SEED))
+        yield Judged(house, broker, asyncio.run(everything(broker, names)))
+    finally:
+        house.end()
+
+
+@pytest.fixture
+def verify(broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The command in this process, with no process of ours around and an empty data folder."""
+
+    def run(prefix: str, *words: str, bootstrap: str = broker) -> Done:
+        settings = {
+            "KAFKA_BOOTSTRAP": bootstrap,
+            "TOPIC_PREFIX": prefix,
+            "DATA_DIR": str(tmp_path),
+            "API_PORT": str(free_port()),
+            "ANALYTICS_PORT": str(free_port()),
+        }
+        with pytest.MonkeyPatch.context() as patched:
+            for name in [name for name in os.environ if name.startswith("CALLGRANT_")]:
+                patched.delenv(name)
+            for name, value in settings.items():
+                patched.setenv(f"CALLGRANT_{name}", value)
+            patched.setattr(sys, "argv", ["callgrant", "verify", *words])
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, *capsys.readouterr())
+
+    return run
+
+
+def _dropped_row(stood: list[Stood]) -> list[Stood]:
+    row = stood[any_of(stood, "permission.state", SEED)]
+    return [*stood, replace(row, value=None, headers=[])]
+
+
+def _other_evidence(stood: list[Stood]) -> list[Stood]:
+    row = stood[any_of(stood, "permission.state", SEED, lambda one: len(one.said.get("requests", ())) > 1)]
+    said = row.said | {"version": 999, "requests": row.said["requests"][1:]}
+    return [*stood, replace(row.saying(said), headers=[])]
+
+
+def _invented_row(stood: list[Stood]) -> list[Stood]:
+    row = stood[any_of(stood, "permission.state", SEED)]
+    said = row.said | {"user": "447700900999"}
+    return [*stood, replace(row.saying(said), key=f"{said['phone_number_id']}/447700900999".encode(), headers=[])]
+
+
+def _invented_change(stood: list[Stood]) -> list[Stood]:
+    row = stood[any_of(stood, "permission.changes", SEED)]
+    return [*stood, row.saying(_change(row.said, cause="TEST"))]
+
+
+def _doubled_change(stood: list[Stood]) -> list[Stood]:
+    row = stood[any_of(stood, "permission.changes", SEED)]
+    return [*stood, row.saying(_change(row.said, version=row.said["version"] + 500))]
+
+
+def _double_content(stood: list[Stood]) -> list[Stood]:
+    row = stood[any_of(stood, "permission.changes", SEED)]
+    return [*stood, row.saying(row.said | {"cause": "TEST"})]
+
+
+def _lost_change(stood: list[Stood]) -> list[Stood]:
+    gone = stood[any_of(stood, "permission.changes", SEED, lambda one: one.said["fact_id"] is not None)]
+    return [
+        one for one in stood if one.topic != "permission.changes" or one.said["change_id"] != gone.said["change_id"]
+    ]
+
+
+def _lost_deadline(stood: list[Stood]) -> list[Stood]:
+    """Whose announcement by a tick is gone: the pair's last word, so that no fact came after it."""
+    last = {one.key: at for at, one in enumerate(stood) if one.topic == "permission.changes"}
+    place = any_of(
+        stood, "permission.changes", SEED, lambda one: one.said["fact_id"] is None and stood[last[one.key]] is one
+    )
+    gone = stood[place].said["change_id"]
+    return [one for one in stood if one.topic != "permission.changes" or one.said["change_id"] != gone]
+
+
+def _change(said: dict[str, Any], **other: Any) -> dict[str, Any]:
+    fields = {name: value for name, value in (said | other).items() if name != "change_id"}
+    return {"change_id": change_id(fields), **fields}
+
+
+def _a_reply(stood: list[Stood]) -> dict[str, Any]:
+    """A reply in the log that nobody handed on."""
+    handed_on = {one.said["fact_id"] for one in stood if one.topic == "permission.events" and one.said.get("forwarded")}
+
+    def fits(one: Stood) -> bool:
+        return one.said["type"] == "permission_replied" and one.said["fact_id"] not in handed_on
+
+    return stood[any_of(stood, "permission.events", SEED, fits)].said
+
+
+def _told_otherwise(stood: list[Stood], fact_id: str, **other: Any) -> list[Stood]:
+    def told(one: Stood) -> Stood:
+        mine = one.topic == "permission.events" and one.said["fact_id"] == fact_id
+        return one.saying(one.said | other) if mine else one
+
+    return [told(one) for one in stood]
+
+
+def _shifted_fact(stood: list[Stood]) -> list[Stood]:
+    fact = _a_reply(stood)
+    return _told_otherwise(stood, fact["fact_id"], occurred_at=fact["occurred_at"] + 3_600)
+
+
+def _dropped_fact(stood: list[Stood]) -> list[Stood]:
+    gone = _a_reply(stood)["fact_id"]
+    return [one for one in stood if one.topic != "permission.events" or one.said["fact_id"] != gone]
+
+
+def _swapped_facts(stood: list[Stood]) -> list[Stood]:
+    """Two users' replies change places."""
+    one = _a_reply(stood)
+    other = next(
+        each.said
+        for each in stood
+        if each.topic == "permission.events"
+        and each.said["type"] == "permission_replied"
+        and each.said["phone_number_id"] == one["phone_number_id"]
+        and each.said["user"] != one["user"]
+        and each.said["response"] != one["response"]
+    )
+    theirs = ("response", "is_permanent", "expires_at", "message_id", "context_id")
+    stood = _told_otherwise(stood, one["fact_id"], **{name: other[name] for name in theirs})
+    return _told_otherwise(stood, other["fact_id"], **{name: one[name] for name in theirs})
+
+
+def _lost_forward(stood: list[Stood]) -> list[Stood]:
+    place = any_of(stood, "permission.events", SEED, lambda one: bool(one.said.get("forwarded")))
+    gone = stood[place]
+    return [
+        one
+        for one in stood
+        if (one.topic, one.key) != (gone.topic, gone.key) or one.said["fact_id"] != gone.said["fact_id"]
+    ]
+
+
+def _other_record(stood: list[Stood]) -> list[Stood]:
+    place = any_of(stood, "permission.records", SEED, lambda one: bool(one.said["requests"]))
+    said = stood[place].said
+    row = said["requests"][0] | {"attempt": 77, "version": (1 << 40), "is_deleted": 0}
+    return [*stood, stood[place].saying(said | {"requests": [row]})]
+
+
+def _other_number(stood: list[Stood]) -> list[Stood]:
+    row = stood[any_of(stood, "business.state", SEED)]
+    return [*stood, replace(row.saying(row.said | {"version": 999, "registrations": []}), headers=[])]
+
+
+@pytest.mark.parametrize(
+    ("damage", "kinds"),
+    [
+        (list, set()),
+        (_dropped_row, {"state.missing"}),
+        (_other_evidence, {"state.evidence"}),
+        (_invented_row, {"state.invented"}),
+        (_invented_change, {"changes.invented"}),
+        (_doubled_change, {"changes.doubled"}),
+        (_double_content, {"changes.content"}),
+        (_lost_change, {"changes.lost"}),
+        (_lost_deadline, {"changes.overdue"}),
+        (_shifted_fact, {"state.evidence"}),
+        (_dropped_fact, {"state.evidence"}),
+        (_swapped_facts, {"state.evidence"}),
+        (_lost_forward, {"forwards.lost"}),
+        (_other_record, {"records.differs"}),
+        (_other_number, {"numbers.differs"}),
+    ],
+)
+def test_each_damage_is_told_by_its_kind(
+    judged: Judged,
+    verify: Callable[..., Done],
+    topic_prefix: str,
+    damage: Callable[[list[Stood]], list[Stood]],
+    kinds: set[str],
+) -> None:
+    damaged = damage(list(judged.stood))
+    assert damage is list or damaged != judged.stood
+    asyncio.run(copy(judged.bootstrap, damaged, TopicNames(topic_prefix)))
+    done = verify(topic_prefix, "--json")
+    assert done.code == bool(kinds), done
+    assert kinds <= done.kinds.keys()
+    facts_changed = damage in (_shifted_fact, _dropped_fact, _swapped_facts, _lost_forward, _other_number)
+    assert facts_changed or done.kinds.keys() == kinds
+    assert "4477009" not in done.out + done.err
+    assert done.told["checks"]["state"]["compared"] > 100
+
+
+def test_what_the_processes_judged_is_all_the_same_and_damaged_stores_and_rows_are_told(judged: Judged) -> None:
+    house = judged.house
+    done = _asked(house)
+    assert done.code == 0, done
+    checks = done.told["checks"]
+    for check in ("state", "store", "numbers", "changes", "forwards", "records", "answers"):
+        assert checks[check]["compared"], check
+        assert not checks[check]["skipped"], check
+    assert "holds the embedded store" in checks["rows"]["skipped"]
+
+    assert house.stop("projection") == 0
+    done = _asked(house)
+    assert done.code == 0, done
+    assert done.told["checks"]["rows"]["compared"] > 500
+
+    _insert_a_row(house)
+    _write_another_row(house)
+    house.stop("api")
+    done = _asked(house)
+    assert done.code == 1, done
+    assert done.kinds == {"store.differs": 1, "rows.differs": 1}
+    assert "no api runs" in done.told["checks"]["answers"]["skipped"]
+    code, said = house.asked("verify", "--show-pairs")
+    assert code == 1
+    assert "700100200300400/" in said
+
+
+def _asked(house: House) -> Done:
+    return Done(*house.asked("verify", "--json"), "")
+
+
+def _insert_a_row(house: House) -> None:
+    """In a process of its own: the engine opens one folder a process, and keeps it."""
+    program = (
+        "import sys; from pathlib import Path; from projections.store import open_embedded\n"
+        "store = open_embedded(Path(sys.argv[1]), 'callgrant', readers=0)\n"
+        'store.insert(\'calls\', b\'{"phone_number_id":"700100200300400","call_id":"TESTCALL","user":"447700900001",'
+        '"anchor_at":1772442000,"started_at":1772442000,"version":1}\\n\', \'a token\')\n'
+        "store.close()"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(house.data / "clickhouse")], cwd=ROOT, check=True
+    )
+
+
+def _write_another_row(house: House) -> None:
+    """A row of the stopped worker's store, without a mark."""
+    assert house.stop("worker") == 0
+    for path in sorted((house.data / "worker").glob("**/pairs-*.db")):
+        store: Any = rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True))
+        try:
+            rows = [(key, value) for key, value in store.items() if parse_pair(key) is not None]
+            if rows:
+                key, value = rows[0]
+                store[key] = orjson.dumps(orjson.loads(value) | {"requests": []})
+                return
+        finally:
+            store.close()
+    raise AssertionError("the worker left no local store")
+
+
+def test_readers_that_lag_cannot_be_judged(judged: Judged, verify: Callable[..., Done], topic_prefix: str) -> None:
+    asyncio.run(copy(judged.bootstrap, judged.stood, TopicNames(topic_prefix), read=False))
+    done = verify(topic_prefix, "--wait-s", "1")
+    assert done.code == 3
+    assert "has still not read" in done.err
+    assert "--wait-s" in done.err
+
+
+def test_a_cluster_that_does_not_answer_and_topics_that_are_not_there_cannot_be_judged(
+    verify: Callable[..., Done], topic_prefix: str
+) -> None:
+    done = verify(topic_prefix, bootstrap=f"127.0.0.1:{free_port()}")
+    assert done.code == 3
+    assert "CALLGRANT_KAFKA_BOOTSTRAP" in done.err
+    done = verify(topic_prefix)
+    assert done.code == 3
+    assert "callgrant topics create" in done.err
