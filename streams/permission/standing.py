@@ -342,7 +342,7 @@ class Walk:
         """A call of the row."""
         self.reach(beat.at)
         self.since = max(self.since, beat.at)
-        if beat.effect == "resets":
+        if beat.resets:
             self.unanswered = ()
             return
         self.unanswered = (*self.unanswered, (beat.call_id, beat.at))

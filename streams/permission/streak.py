@@ -5,7 +5,7 @@ Owns what counts and what resets. Sandbox numbers have other limits; all of them
 A technical failure is nobody's refusal. What the fourth call does to the grant is the grant's rule.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from schemas.marks import Call
 from schemas.policy import Policy
@@ -15,10 +15,10 @@ _DIRECTIONS = {BUSINESS: "BUSINESS_INITIATED", USER: "USER_INITIATED"}
 
 
 class Beat(NamedTuple):
-    """One call as the streak sees it."""
+    """One call as the streak sees it: it ends the row, or lengthens it."""
 
     at: int
-    effect: Literal["counts", "resets"]
+    resets: bool
     call_id: str
 
 
@@ -31,11 +31,11 @@ def beat_of(call: Call, connected_at: int | None, outcome: str, policy: Policy) 
     switches = policy.defaults
     if connected_at is not None:
         named = _DIRECTIONS.get(call.direction or BUSINESS)
-        return Beat(connected_at, "resets", call.call_id) if named in switches.streak_reset_directions else None
+        return Beat(connected_at, True, call.call_id) if named in switches.streak_reset_directions else None
     if call.direction == USER:
         return None
     if outcome == "rejected" and call.rejected_at is not None:
-        return Beat(call.rejected_at, "counts", call.call_id)
+        return Beat(call.rejected_at, False, call.call_id)
     counts = (
         outcome == "unanswered"
         or (outcome == "cancelled" and switches.count_business_cancelled_in_streak)
@@ -43,7 +43,7 @@ def beat_of(call: Call, connected_at: int | None, outcome: str, policy: Policy) 
     )
     if not counts or call.terminated_at is None:
         return None
-    return Beat(call.terminated_at, "counts", call.call_id)
+    return Beat(call.terminated_at, False, call.call_id)
 
 
 def revokes(streak: int, limit: int) -> bool:
