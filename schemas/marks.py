@@ -152,15 +152,22 @@ Named = TypeVar("Named", bound=tuple[Any, ...])
 class Marks(Sequence[Mark], Generic[Mark]):
     """Marks of one kind, as the JSON has them until somebody looks; equal to a tuple of the same marks.
 
-    `raw`: an array a mark, without the nulls at its end. Never changed: `put` and `without` give new ones.
+    `raw`: an array a mark, without the nulls at its end. Never changed: `put` gives a new list.
     """
 
-    __slots__ = ("_kind", "_whole", "raw")
+    __slots__ = ("_kind", "_made", "_whole", "raw")
 
-    def __init__(self, kind: type[Mark], raw: Sequence[Sequence[Any]], whole: tuple[Mark, ...] | None = None) -> None:
-        self._kind: type[Mark] = kind
-        self.raw: Sequence[Sequence[Any]] = raw
-        self._whole: tuple[Mark, ...] | None = whole
+    def __init__(
+        self,
+        kind: type[Mark],
+        raw: Sequence[Sequence[Any]],
+        whole: tuple[Mark, ...] | None = None,
+        made: tuple[int, Mark] | None = None,
+    ) -> None:
+        self._kind = kind
+        self.raw = raw
+        self._whole = whole
+        self._made = made  # the mark that was looked at last: a step asks for one again and again
 
     @property
     def whole(self) -> tuple[Mark, ...]:
@@ -183,10 +190,13 @@ class Marks(Sequence[Mark], Generic[Mark]):
     def __getitem__(self, place: slice) -> tuple[Mark, ...]: ...
 
     def __getitem__(self, place: int | slice) -> Mark | tuple[Mark, ...]:
-        if self._whole is None and isinstance(place, int):
-            made: Mark = _MAKE[self._kind](self.raw[place])
-            return made
-        return self.whole[place]
+        if self._whole is not None or isinstance(place, slice):
+            return self.whole[place]
+        if self._made is not None and self._made[0] == place:
+            return self._made[1]
+        made: Mark = _MAKE[self._kind](self.raw[place])
+        self._made = place, made
+        return made
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Marks):
@@ -201,6 +211,8 @@ class Marks(Sequence[Mark], Generic[Mark]):
 
     def find(self, name: str) -> tuple[int, bool]:
         """Where the mark of this id stands, in a list ordered by id, or would stand; and whether it does."""
+        if self._made is not None and self.raw[self._made[0]][0] == name:
+            return self._made[0], True
         place = bisect_left(self.raw, name, key=_first)
         return place, place < len(self.raw) and self.raw[place][0] == name
 
@@ -209,7 +221,8 @@ class Marks(Sequence[Mark], Generic[Mark]):
         raw: list[Sequence[Any]] = [*self.raw]
         after, whole = place + instead, self._whole
         raw[place:after] = [_shortened(mark)]
-        return Marks(self._kind, raw, None if whole is None else (*whole[:place], mark, *whole[after:]))
+        new = None if whole is None else (*whole[:place], mark, *whole[after:])
+        return Marks(self._kind, raw, new, (place, mark))
 
 
 def marks_of(kind: type[Mark], whole: Sequence[Mark]) -> Marks[Mark]:
@@ -230,9 +243,9 @@ _WIDTHS: Final[dict[Any, tuple[int, int]]] = {
 def unopened(kind: type[Named], raw: Any) -> Marks[Named]:
     """The marks of the JSON, as they are; a `TypeError` where they cannot be of the kind."""
     least, most = _WIDTHS[kind]
-    widths = {*map(len, raw)}
-    if widths and not least <= min(widths) <= max(widths) <= most:
-        raise TypeError(kind.__name__)
+    for width in map(len, raw):
+        if not least <= width <= most:
+            raise TypeError(kind.__name__)
     return Marks(kind, raw)
 
 

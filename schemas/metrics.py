@@ -142,6 +142,59 @@ WORKER: Final[tuple[Metric, ...]] = (
         unit="1",
         meaning="1 when the worker halted because most of what came could not be judged; a person is needed.",
     ),
+    Metric(
+        name="callgrant_worker_ready",
+        kind="gauge",
+        unit="1",
+        meaning="1 while the worker is recovered, reads its sources and knows the numbers; 0 in a rebalance too.",
+    ),
+    Metric(
+        name="callgrant_worker_lag_records",
+        kind="gauge",
+        unit="records",
+        labels=("topic", "partition"),
+        meaning="Records of a partition of this worker behind what it has committed, as of its last fetch.",
+    ),
+    Metric(
+        name="callgrant_worker_batch_records",
+        kind="histogram",
+        unit="records",
+        labels=("agent",),
+        buckets=(1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+        meaning="Records of one batch: near 1,000 while a backlog is worked, few when all is current.",
+    ),
+    Metric(
+        name="callgrant_worker_fold_seconds_total",
+        kind="counter",
+        unit="seconds",
+        meaning="Time spent in the fold itself, waits left out; over facts folded it is the cost of one.",
+    ),
+    Metric(
+        name="callgrant_worker_recovery_remaining_records",
+        kind="gauge",
+        unit="records",
+        meaning="Records of the state topics still to be read before the worker is ready; 0 when it is recovered.",
+    ),
+    Metric(
+        name="callgrant_worker_stores_put_aside",
+        kind="gauge",
+        unit="stores",
+        meaning="Damaged local stores that this process put aside and made anew from their topic.",
+    ),
+    Metric(
+        name="callgrant_worker_last_exit",
+        kind="gauge",
+        unit="seconds",
+        labels=("reason",),
+        meaning="When the life before this one ended or, where it was killed, began (epoch), by reason (stopped, "
+        "killed, stalled, lane_failed, … as the exit codes).",
+    ),
+    Metric(
+        name="callgrant_worker_clock_apart_seconds",
+        kind="gauge",
+        unit="seconds",
+        meaning="By how much the broker's clock was ahead of this machine's when the worker started.",
+    ),
 )
 API: Final[tuple[Metric, ...]] = (
     Metric(

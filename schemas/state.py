@@ -18,7 +18,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.ids import Pair
-from schemas.marks import Call, Decision, Link, Message, Refusal, Request, marks_of, unopened
+from schemas.marks import Call, Decision, Link, Marks, Message, Refusal, Request, marks_of, unopened
 
 SCHEMA: Final = 1
 LATEST: Final = "="
@@ -147,6 +147,11 @@ class StateUnreadable(Exception):
     """A stored state row is not one of ours: a damaged store or a foreign writer. Names no content."""
 
 
+_KINDS: Final[tuple[Any, ...]] = (Decision, Request, Refusal, Call, Message)
+_LISTS: Final = ("decisions", "requests", "refusals", "calls", "messages")
+_FIRST, _LAST = PairState._fields.index(_LISTS[0]), PairState._fields.index(_LISTS[-1]) + 1
+
+
 def encode_state(state: PairState) -> bytes:
     """The row as JSON. The bytes of equal states are equal."""
     row: dict[str, Any] = {
@@ -159,15 +164,10 @@ def encode_state(state: PairState) -> bytes:
     }
     if state.due_at is not None:
         row["due_at"] = state.due_at
-    for name, kind, marks in (
-        ("decisions", Decision, state.decisions),
-        ("requests", Request, state.requests),
-        ("refusals", Refusal, state.refusals),
-        ("calls", Call, state.calls),
-        ("messages", Message, state.messages),
-    ):
+    lists: Sequence[Any] = state[_FIRST:_LAST]
+    for name, kind, marks in zip(_LISTS, _KINDS, lists, strict=True):
         if marks:
-            row[name] = marks_of(kind, marks).raw
+            row[name] = marks.raw if marks.__class__ is Marks else marks_of(kind, marks).raw
     if state.aliases:
         row["aliases"] = state.aliases
     if state.dropped or state.late:

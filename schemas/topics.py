@@ -101,7 +101,8 @@ REGISTRY: Final[tuple[Topic, ...]] = (
         writers=("worker",),
         readers=("worker",),
         spread="pairs",
-        settings=_kept(DAY_MS),
+        # Stamped by the broker: by this a worker compares its clock when it starts.
+        settings={**_kept(DAY_MS), "message.timestamp.type": "LogAppendTime"},
     ),
     Topic(
         name="permission.state",
@@ -184,5 +185,8 @@ class TopicNames:
         """A consumer group id: carries the prefix, and the generation from the second on."""
         return f"{self.prefix}{name}" if self.generation == 1 else f"{self.prefix}{name}.g{self.generation}"
 
+
+READ_BY_ONE: Final = ("webhooks.raw", "actions.raw", "permission.commands")
+"""What only the reading generation consumes. These belong to no generation: a switch hands their offsets on."""
 
 BY_NAME: Final = {topic.name: topic for topic in REGISTRY}

@@ -100,8 +100,8 @@ def _waiting(new: PairState, entry: Request, policy: Policy, walked: Walked) -> 
                 if delivery is not None and (aside is None or delivery < aside):
                     aside = delivery
     attempts = new.base.attempts if new.base is not None else 0
-    life = requests.waiting(entry, aside, new.judged_at, policy)
-    return life._replace(attempt=attempts + older + 1, prior=prior_of(walked.priors[older]))
+    prior = prior_of(walked.priors[older])
+    return requests.waiting(entry, aside, new.judged_at, policy, attempts + older + 1, prior)
 
 
 def _pushes(new: PairState, name: str) -> bool:

@@ -142,14 +142,39 @@ def live(book: Book, place: int, at: int, policy: Policy) -> Life:
     return waiting(request, aside, at, policy)
 
 
-def waiting(request: Request, aside: int | None, at: int, policy: Policy) -> Life:
+def waiting(
+    request: Request, aside: int | None, at: int, policy: Policy, attempt: int = 0, prior: str = "never"
+) -> Life:
     """A request that nobody answered, as judged at `at`. `aside`: the first delivery of a newer one."""
-    ends = _unanswered_ends_at(request, aside, policy)
+    ends, pushed = _unanswered_ends_at(request, aside, policy), None
     if ends is None:
-        return _life(request, (), None, None, "failed")
-    if aside == ends:
-        return _life(request, (), ends, aside, "superseded")
-    return _life(request, (), ends, None, "expired_no_response" if at >= ends else "open")
+        final = "failed"
+    elif aside == ends:
+        final, pushed = "superseded", aside
+    else:
+        final = "expired_no_response" if at >= ends else "open"
+    return Life(
+        request.message_id,
+        request.kind or "",
+        request.template,
+        request.campaign,
+        request.origin,
+        attempt,
+        prior,
+        request.sent_at or 0,
+        request.sent_at,
+        delivered_at(request),
+        request.read_at,
+        request.failed_at,
+        request.error_code,
+        None,
+        None,
+        None,
+        None,
+        pushed,
+        ends,
+        final,
+    )
 
 
 def _unanswered_ends_at(request: Request, aside: int | None, policy: Policy) -> int | None:

@@ -9,8 +9,7 @@ and under the id in which the timer would have announced it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schemas.events import MessageStatus, PairFact, ReadingTaken
 from schemas.ids import is_wa_id
@@ -34,8 +33,7 @@ Row = dict[str, Any]
 NO_ROWS: Final[dict[str, list[Row]]] = {"requests": [], "grants": [], "calls": []}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What one delivery did. `record`: the rows it touched, None when there is nothing to tell. `repeated`: known
     already.
 
