@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
+from aiokafka.errors import KafkaTimeoutError
+
 from schemas.envelope import Headers
 from schemas.topics import MAX_RECORD_BYTES, TopicNames
 from streams.worker.clock import now_ms
@@ -18,6 +20,10 @@ FRAME_BYTES: Final = 4_096
 """Room for the frame of a batch and of its headers."""
 
 _SUSPECT_BYTES: Final = MAX_RECORD_BYTES - 128 * 1024  # below it no headers of ours can reach the limit
+
+
+QUEUED_WITHIN_S: Final = 60.0
+"""How long a batch may wait for its place in the client's queue."""
 
 
 class Batch(Protocol):
@@ -63,14 +69,30 @@ async def queue(sender: Sender, topic: str, partition: int, rows: Iterable[Row],
             _check_size(topic, key, value, headers)
         if batch.append(key=key, value=value, timestamp=at_ms, headers=headers) is None:
             batch.close()
-            sent.append(Sent(await sender.send_batch(batch, topic, partition=partition), records))
+            sent.append(Sent(await _queued(sender, batch, topic, partition), records))
             batch, records = sender.create_batch(), 0
             batch.append(key=key, value=value, timestamp=at_ms, headers=headers)
         records += 1
     if records:
         batch.close()
-        sent.append(Sent(await sender.send_batch(batch, topic, partition=partition), records))
+        sent.append(Sent(await _queued(sender, batch, topic, partition), records))
     return sent
+
+
+async def _queued(sender: Sender, batch: Batch, topic: str, partition: int) -> Awaitable[Any]:
+    """The future of a batch that found its place, asked for again until the time has truly passed.
+
+    The client's queue holds one batch a partition. While several lanes wait for the same one, the client takes off its
+    time-out, at every turn, all that has passed since the first: of 60 s some five are left with two dozen lanes.
+    """
+    loop = asyncio.get_running_loop()
+    give_up_at_s = loop.time() + QUEUED_WITHIN_S
+    while True:
+        try:
+            return await sender.send_batch(batch, topic, partition=partition)
+        except KafkaTimeoutError:
+            if loop.time() >= give_up_at_s:
+                raise
 
 
 def _check_size(topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:

@@ -19,6 +19,8 @@ USERS: Final = (
     *(f"447700900{last:03d}" for last in range(1_000)),
     *(f"442079460{last:03d}" for last in range(800)),
 )
+BUSY_USERS: Final = USERS[::36]
+"""To whom a thousand messages go at once; some twenty each, and a pair keeps 64 that belong to no request."""
 UNKNOWN_DISPLAY: Final = "442079460999"
 SIZES: Final = ((1, 1),) * 24 + ((2, 4),) * 4 + ((5, 15), (16, 50))
 """How many items go together: mostly one, sometimes fifty."""
@@ -26,6 +28,8 @@ NEW_SHARE: Final = 0.85
 """Of the webhooks; the rest are repetitions of the same bytes."""
 RETOLD_SHARE: Final = 0.1
 A_THOUSAND: Final = 1_000
+SMALLEST_STORM: Final = 3_000
+"""From so many webhooks on, and then as often, a batch of a thousand is among them."""
 REPORTS: Final = ("actions", "meta-sendlog")
 
 
@@ -147,14 +151,14 @@ def _cannot_be_judged(webhooks: int, now: int, dice: Random) -> Iterator[Parcel]
     for n in range(max(3, webhooks // 1_000)):
         about = {"messageId": f"TESTNOBODY{n}", "from": USERS[0], "to": UNKNOWN_DISPLAY, "message": {"type": "TEXT"}}
         yield Parcel(dice.uniform(first, now), "infobip", orjson.dumps({"results": [about]}), parks=("unknown_number",))
-    for n in range(min(10, webhooks // 1_000)):
+    for n in range(min(10, webhooks // SMALLEST_STORM)):
         yield _one_bad_among_a_thousand(n, now, dice)
 
 
 def _one_bad_among_a_thousand(n: int, now: int, dice: Random) -> Parcel:
     many = []
     for m in range(A_THOUSAND - 1):
-        life = Life(dice.choice(NUMBERS), dice.choice(USERS), n * A_THOUSAND + m, now, dice)
+        life = Life(dice.choice(NUMBERS), dice.choice(BUSY_USERS), n * A_THOUSAND + m, now, dice)
         happening = life.delivered(f"wamid.TESTMANY{n:03d}{m:03d}")
         many.append(tell(Happening(happening.facts, ("meta",)), dice))
     bad = Told("meta", now, NUMBERS[0], (), many[0].said | {"timestamp": "soon"}, frozenset(), "messages", "statuses")

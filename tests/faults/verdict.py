@@ -157,7 +157,7 @@ def newest(records: Sequence[Record]) -> dict[str, PairState]:
 
 
 def wrong_states(truth: Truth, states: Mapping[str, PairState], at: int, dice: Random) -> Findings:
-    """Every pair answers as the judge does: at `at`, and at a drawn instant of its past or future."""
+    """Every pair answers as the judge does at `at`, and every third at a drawn instant of its past or future."""
     wrong: Findings = defaultdict(list)
     facts = truth.facts_by_pair()
     forwarding = {f"{number}/{scoped}": wa_id for number, scoped, wa_id in truth.links()}
@@ -167,11 +167,11 @@ def wrong_states(truth: Truth, states: Mapping[str, PairState], at: int, dice: R
     for name, wa_id in forwarding.items():
         if name in states and states[name].forwards_to != wa_id:
             wrong["does not hand on"].append(_masked(name))
-    for pair, told in sorted(facts.items()):
+    for place, (pair, told) in enumerate(sorted(facts.items())):
         state = states.get("/".join(pair))
         if state is None:
             continue
-        for instant in (at, at + dice.randint(-15 * DAY_S, 7 * DAY_S)):
+        for instant in (at, at + dice.randint(-15 * DAY_S, 7 * DAY_S))[: 1 + (place % 3 == 0)]:
             said = answer(state, instant, DEFAULT_POLICY, Number())
             due = judge(told, *pair, instant, DEFAULT_POLICY, Business())
             if said != due:

@@ -1,7 +1,11 @@
+from collections.abc import Awaitable
+from typing import Any
+
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 
 from schemas.topics import MAX_RECORD_BYTES, TopicNames
-from streams.worker.outputs import Outbox, RecordTooLarge, queue
+from streams.worker.outputs import Batch, Outbox, RecordTooLarge, queue
 from streams.worker.rows import Row
 from tests.worker.stand_ins import HandSender, Refused
 
@@ -36,6 +40,35 @@ async def test_sending_ends_only_when_every_batch_is_acknowledged() -> None:
 
     assert sender.acknowledged == len(sender.sends) == 4
     assert sorted(sender.log) == [("t.permission.changes", 1), ("t.permission.records", 1)]
+
+
+class Hasty(HandSender):
+    """A client whose time-out is over some times before its time."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Awaitable[Any]:
+        self.times -= 1
+        if self.times >= 0:
+            raise KafkaTimeoutError
+        return await super().send_batch(batch, topic, partition=partition)
+
+
+async def test_a_place_in_the_queue_that_is_given_up_too_early_is_asked_for_again() -> None:
+    sender = Hasty(times=3)
+    [sent] = await queue(sender, "t", 0, rows(2), 5)
+
+    await sent.acknowledged
+    assert (sent.records, sender.on("t")) == (2, rows(2))
+
+
+async def test_a_place_in_the_queue_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.worker.outputs.QUEUED_WITHIN_S", 0.0)
+
+    with pytest.raises(KafkaTimeoutError):
+        await queue(Hasty(times=3), "t", 0, rows(2), 5)
 
 
 async def test_one_refused_batch_fails_the_sending() -> None:
