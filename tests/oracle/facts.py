@@ -51,6 +51,8 @@ def _text_of_the_rest(fact: PairFact) -> bytes:
         permanent = fact.response == "accept" and fact.is_permanent
         what = "reject" if fact.response == "reject" else "permanent" if permanent else "temporary"
         rest: list[Any] = [what, fact.expires_at if what == "temporary" else None, fact.source, fact.context_id]
+        guessed = 1 if {"is_permanent", "phone_number_id"} & set(fact.inferred) else 0
+        rest += [None, guessed + (2 if fact.revoked else 0) or None]
     elif isinstance(fact, MessageStatus):
         rest = [fact.error_code]
     elif isinstance(fact, RequestSent):
@@ -81,6 +83,10 @@ class Reply:
     automatic: bool
     source_told: bool
     context: str | None
+    guessed: bool
+    """The dialect left open whether it is for good, or which number it is about."""
+    takes_back: bool
+    """The dialect's own word is that a permission was revoked."""
 
     @property
     def accepts(self) -> bool:
@@ -122,4 +128,6 @@ def _reply(fact: PermissionReplied) -> Reply:
         automatic=(fact.source or supposed) == "automatic",
         source_told=fact.source is not None,
         context=fact.context_id,
+        guessed="is_permanent" in fact.inferred or "phone_number_id" in fact.inferred,
+        takes_back=fact.revoked,
     )

@@ -162,7 +162,8 @@ def _reply(story: Story, reply: Reply, facts: list[PairFact], policy: Policy, nu
                 story.grants[-1].end_cause = "auto_revoked"
             story.end(reply.at, "auto_revoked", "auto_revoked", confirmed=True)
     elif present is None:
-        story.reason, story.confirmed = "revoked" if reply.context is None else "declined", True
+        missed = reply.context is None or reply.takes_back  # a grant that nobody told us of
+        story.reason, story.confirmed = "revoked" if missed else "declined", True
     else:
         cause = "revoked_via_profile" if reply.context is None else "revoked_via_request"
         story.end(reply.at, cause, "revoked", confirmed=True)
@@ -172,7 +173,7 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
     permanent = reply.kind == "accepted_permanent"
     ends_at = None if permanent else reply.expires_at or reply.at + policy.defaults.temporary_seconds
     if present is not None and present.permanent and (permanent or reply.automatic):  # G6; permanent once more
-        present.confirmed = present.confirmed or not reply.automatic
+        present.confirmed = present.confirmed or not (reply.automatic or reply.guessed)
         return
     if present is not None and not permanent and reply.automatic:  # G5
         present.expires_at = max(present.expires_at or 0, ends_at or 0)
@@ -181,18 +182,23 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
     via = "callback" if reply.about_a_call or reply.automatic else by_user
     source = "automatic" if reply.automatic else "user_action"
     request_id = reply.request_id if via == "request" else None
-    story.begin(Grant(permanent, via, source, reply.at, ends_at, request_id, flags), reply.at)
+    grant = Grant(permanent, via, source, reply.at, ends_at, request_id, flags, confirmed=not reply.guessed)
+    story.begin(grant, reply.at)
 
 
 def _reading(story: Story, read: ReadingTaken, policy: Policy) -> None:
     at, present = read.occurred_at, story.grant_at(read.occurred_at)
+    sure = "status" not in read.inferred  # else it knows whether there is a permission, not which
     if read.status == "no_permission":
         if present is not None:
-            story.end(at, "reading", "reading", confirmed=True)
+            story.end(at, "reading", "reading", confirmed=sure)
             story.last_flags = set()
-        story.confirmed = True
+        elif sure:
+            story.confirmed = True
         return
     story.streak = 0
+    if present is not None and not sure:
+        return
     permanent = read.status == "permanent"
     ends_at = None if permanent else read.expires_at or at + policy.defaults.temporary_seconds
     if present is not None and present.permanent == permanent:
@@ -200,7 +206,7 @@ def _reading(story: Story, read: ReadingTaken, policy: Policy) -> None:
         present.expires_at = present.expires_at if read.expires_at is None else ends_at
         return
     flags = {"expiry_inferred"} if not permanent and read.expires_at is None else set()
-    story.begin(Grant(permanent, "reading", None, at, ends_at, None, flags), at, "reading")
+    story.begin(Grant(permanent, "reading", None, at, ends_at, None, flags, confirmed=sure), at, "reading")
 
 
 def _flags_of(reply: Reply, facts: list[PairFact], present: Grant | None, policy: Policy) -> set[str]:
@@ -214,7 +220,7 @@ def _flags_of(reply: Reply, facts: list[PairFact], present: Grant | None, policy
         flags.add("source_inferred")
     if reply.kind == "accepted_temporary" and not reply.automatic and present is not None and present.permanent:
         flags.add("downgrade")
-    if reply.kind == "declined" and present is None and (reply.automatic or reply.context is None):
+    if reply.kind == "declined" and present is None and (reply.automatic or reply.context is None or reply.takes_back):
         flags.add("revoke_without_grant")
     if reply.request_id is not None:
         flags |= _flags_of_its_request(reply, reply.request_id, facts, policy)

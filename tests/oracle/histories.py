@@ -107,6 +107,8 @@ def replies(draw: st.DrawFn) -> PairFact:
         source=source,
         context_id=context,
         aliases=draw(st.sampled_from([(), ("GB.TEST1",), ("GB.TEST2",)])),
+        inferred=draw(st.sampled_from([(), (), (), ("is_permanent",), ("phone_number_id",)])),
+        revoked=response == "reject" and draw(st.sampled_from([False, False, True])),
     )
 
 
@@ -284,7 +286,7 @@ def reading(at: int, status: str, expires_at: int | None = None, **more: Any) ->
     made: Any = ReadingTaken
     fact: ReadingTaken = made(
         **COMMON,
-        fact_id=derived_id("reading_taken", NUMBER, USER, at, status, str(expires_at)),
+        fact_id=derived_id("reading_taken", NUMBER, USER, at, status, str(expires_at), *more.get("inferred", ())),
         occurred_at=at,
         recorded_at=at,
         provider="actions",
@@ -303,7 +305,9 @@ def readings(draw: st.DrawFn) -> PairFact:
     ends = [at - 1, at, at + 1, T0 + WEEK_S, T0 + WEEK_S + HALF_HOUR_S, T0 + 8 * DAY_S]
     opens = draw(st.sampled_from([None, None, True, False]))
     ends_at = draw(st.sampled_from([*ends, None])) if kind == "temporary" else None
-    return reading(at, kind, ends_at, can_call=opens, can_request=draw(st.sampled_from([None, None, True, False])))
+    asks = draw(st.sampled_from([None, None, True, False]))
+    inferred = draw(st.sampled_from([(), (), (), ("status",)]))
+    return reading(at, kind, ends_at, can_call=opens, can_request=asks, inferred=inferred)
 
 
 @st.composite
