@@ -9,7 +9,19 @@ import sys
 import typer
 
 from deploy.broker.troubles import BrokerTrouble
-from deploy.cli import deadletters, feeding, history, inspection, local, questions, rooms, schemas, simulation, topics
+from deploy.cli import (
+    deadletters,
+    feeding,
+    history,
+    inspection,
+    local,
+    questions,
+    rooms,
+    schemas,
+    simulation,
+    topics,
+    verifying,
+)
 from deploy.trouble import Trouble
 
 app = typer.Typer(
@@ -22,7 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (local, rooms, topics, simulation, feeding, history, questions, deadletters, schemas, inspection):
+for room in (
+    *(local, rooms, topics, simulation, feeding, history),
+    *(questions, deadletters, verifying, schemas, inspection),
+):
     room.add_to(app)
 
 

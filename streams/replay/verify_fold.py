@@ -42,7 +42,6 @@ class KnownNumbers(Protocol):
 class Said(NamedTuple):
     """An announcement that the fold makes. `at_ms`: when the worker could have made it first, on our clock."""
 
-    said: bytes
     type: str
     at_ms: int
 
@@ -91,7 +90,6 @@ class PartitionFold:
         self.pairs: dict[bytes, Folded] = {}
         self.unread = 0
         """Records that a worker puts aside: no fact of their key."""
-        self.latest_at = 0
         self.latest_ms = 0
         self.forwards: set[bytes] = set()
         """Of each fact that a pair hands on: the canonical pair's key and the fact's id."""
@@ -107,7 +105,7 @@ class PartitionFold:
         if fact is None or key is None:
             self.unread += 1
             return
-        self.latest_at, self.latest_ms = max(self.latest_at, fact.occurred_at), max(self.latest_ms, at_ms)
+        self.latest_ms = max(self.latest_ms, at_ms)
         if fact.forwarded:
             self.handed_on.add(named(fact))
         pair = self.pairs.get(key)
@@ -149,11 +147,11 @@ class PartitionFold:
         for state in pair.ways:
             way = self._way(pair, state, fact, number, at_ms)
             found.append(way)
-            if state.due_at is None or (not way.fit and fact.occurred_at >= state.due_at):
-                continue
+            if state.due_at is None or any(change["fact_id"] is None for change in way.told):
+                continue  # the fact itself told of the deadline; one that links two names does not
             passed = self._passed(pair, state, exact=exact)
-            if passed is not None:
-                found.append(self._way(pair, passed.state, fact, number, at_ms, passed))
+            if passed is not None:  # first: only a crash in between could have undone what was announced
+                found.insert(len(found) - 1, self._way(pair, passed.state, fact, number, at_ms, passed))
         return found
 
     def _way(
@@ -207,7 +205,7 @@ class PartitionFold:
             for digest in set.intersection(*map(set, said)):
                 change = said[0][digest]
                 deadline_ms = change["occurred_at"] * 1000 if change["fact_id"] is None else at_ms
-                pair.told.setdefault(digest, Said(digest, change["type"], min(at_ms, deadline_ms)))
+                pair.told.setdefault(digest, Said(change["type"], min(at_ms, deadline_ms)))
                 pair.times[digest] += 1
         _store(pair.rows, ways[0].records)
         self.forwards.update(named(fact) for fact in ways[0].forwards)
@@ -237,9 +235,9 @@ def lost(pair: Folded, cut_ms: int) -> Iterator[Said]:
     return (one for said, one in pair.told.items() if said not in pair.heard.times and one.at_ms >= cut_ms)
 
 
-def invented(pair: Folded) -> int:
-    """How many announcements nothing in the log led to."""
-    return sum(said not in pair.may for said in pair.heard.times)
+def invented(pair: Folded) -> list[str]:
+    """The types of announcements that nothing in the log led to."""
+    return [kind for said, kind in pair.heard.types.items() if said not in pair.may]
 
 
 def doubled(pair: Folded) -> int:

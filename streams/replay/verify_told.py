@@ -17,7 +17,7 @@ from schemas.changes import change_id
 from schemas.codec import canonical
 
 _BOOKKEEPING: Final = frozenset({"change_id", "version"})
-_NEEDED: Final = frozenset({"change_id", "version", "fact_id", "occurred_at", "phone_number_id", "user"})
+_NEEDED: Final = frozenset({"change_id", "version", "fact_id", "occurred_at", "phone_number_id", "user", "type"})
 
 
 class Told(NamedTuple):
@@ -28,6 +28,7 @@ class Told(NamedTuple):
     version: int
     at: int
     change_id: str
+    type: str
 
 
 class NotOne(Exception):
@@ -42,6 +43,7 @@ class Heard:
     deadlines: list[Told] = field(default_factory=list)
     times: Counter[bytes] = field(default_factory=Counter)
     """How many different announcements say the same."""
+    types: dict[bytes, str] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     repeated: int = 0
 
@@ -52,6 +54,7 @@ class Heard:
             return
         self.ids.add(one.change_id)
         self.times[one.said] += 1
+        self.types[one.said] = one.type
         if one.fact_id is None:
             self.deadlines.append(one)
         else:
@@ -80,4 +83,11 @@ def told_of(key: bytes | None, value: bytes | None) -> Told:
         raise NotOne("its key is not the pair it tells of")
     if change["change_id"] != change_id({name: said for name, said in change.items() if name != "change_id"}):
         raise NotOne("its id is not derived from what it says")
-    return Told(said_in(change), change["fact_id"], change["version"], change["occurred_at"], change["change_id"])
+    return Told(
+        said_in(change),
+        change["fact_id"],
+        change["version"],
+        change["occurred_at"],
+        change["change_id"],
+        change["type"],
+    )

@@ -17,9 +17,10 @@ from tests.ports import free_pair, free_port
 COMMANDS = [
     ["up"], ["demo"], ["gateway"], ["worker"], ["api"], ["projection"], ["migrate"], ["simulate"], ["funnel"],
     ["revocations"], ["config"], ["doctor"], ["topics", "create"], ["topics", "check"], ["topics", "list"],
+    ["topics", "generations"], ["topics", "drop-generation"],
     ["schemas", "list"], ["schemas", "print"], ["schemas", "write"], ["replay"], ["translate"], ["explain"],
     ["feed"], ["import"], ["deadletters", "list"], ["deadletters", "show"], ["deadletters", "stats"],
-    ["deadletters", "retry"], ["deadletters", "drop"],
+    ["deadletters", "retry"], ["deadletters", "drop"], ["verify"],
 ]  # fmt: skip
 
 
@@ -73,6 +74,16 @@ def test_help_imports_no_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "[]\n"
+
+
+def test_a_generation_is_not_dropped_unasked(callgrant: Callgrant) -> None:
+    done = callgrant("topics", "drop-generation", "2", KAFKA_BOOTSTRAP=f"127.0.0.1:{free_port()}")
+    assert (done.returncode, "there is nobody to ask: say --yes" in done.stderr) == (2, True)
+
+
+def test_topics_are_listed_as_another_generation_calls_them(callgrant: Callgrant) -> None:
+    names = [one["name"] for one in json.loads(callgrant("topics", "list", "--generation", "3", "--json").stdout)]
+    assert {"callgrant.permission.events", "callgrant.permission.state.g3"} < set(names)
 
 
 def test_a_wrong_setting_ends_with_code_2_and_one_line(callgrant: Callgrant) -> None:

@@ -59,9 +59,9 @@ class Heard:
         return [line for line in self.lines if line.state == state]
 
 
-def program(code: str, log: Path, *arguments: str, url: str = "", name: str = "fake") -> Program:
+def program(code: str, log: Path, *arguments: str, url: str = "", final: tuple[int, ...] = ()) -> Program:
     command = [sys.executable, "-c", code, *arguments]
-    return Program(name=name, command=command, environment=dict(os.environ), log=log, url=url)
+    return Program(name="fake", command=command, environment=dict(os.environ), log=log, url=url, final=final)
 
 
 @asynccontextmanager
@@ -127,6 +127,15 @@ async def test_a_program_that_dies_at_every_start_is_given_up_with_the_end_of_it
     assert str(told.value).startswith(f"fake died {HOPELESS} times before it was ready (last: ended with exit code 3)")
     assert str(told.value).endswith("no luck today")
     assert len(heard.of("starting")) == HOPELESS
+
+
+async def test_a_program_that_says_a_new_start_cannot_help_is_given_up_at_once(tmp_path: Path, heard: Heard) -> None:
+    async with kept(program(DIE, tmp_path / "fake.log", url="http://127.0.0.1:9", final=(3,)), heard) as keeper:
+        with pytest.raises(Hopeless) as told:
+            await keeper.until_ready()
+    assert str(told.value).startswith("fake ended with exit code 3, and starting it again would change nothing")
+    assert str(told.value).endswith("no luck today")
+    assert [line.state for line in heard.lines if line.state in {"starting", "died"}] == ["starting"]
 
 
 async def test_deaths_after_being_ready_are_never_hopeless(
