@@ -72,9 +72,13 @@ class Config:
 
     @property
     def topics(self) -> "TopicNames":
+        """The topics as the generation that is read calls them."""
+        return self.topics_of(self.names.generation)
+
+    def topics_of(self, generation: int) -> "TopicNames":
         from schemas.topics import TopicNames
 
-        return TopicNames(self.names.topic_prefix, self.names.generation)
+        return TopicNames(self.names.topic_prefix, generation)
 
     @property
     def api_key(self) -> str | None:
@@ -184,8 +188,9 @@ def with_secrets_of(field: str) -> Callable[["GatewaySettings", str], "GatewaySe
     return read
 
 
-def worker_settings(config: Config, number: int = 1) -> "WorkerSettings":
-    """`number`: the how-manieth worker of this machine, from 1. It names the local store and counts the port up."""
+def worker_settings(config: Config, number: int = 1, generation: int | None = None) -> "WorkerSettings":
+    """`number`: the how-manieth worker of this machine, from 1. It names the local store and counts the port up.
+    `generation`: which one it folds; by default the one that is read, and then it translates too."""
     from streams.worker.settings import WorkerSettings
 
     names = config.names
@@ -193,13 +198,15 @@ def worker_settings(config: Config, number: int = 1) -> "WorkerSettings":
         kafka_bootstrap=config.bootstrap,
         topic_prefix=names.topic_prefix,
         partitions=names.partitions,
-        generation=names.generation,
+        generation=generation or names.generation,
+        reading_generation=names.generation,
         data_dir=config.data_dir,
         bind=names.bind,
         port=names.worker_port + number - 1,
         policy=config.policy(),
         instance=str(number),
         park_until_at=names.park_until,
+        static=names.worker_static,
     )
 
 
@@ -218,14 +225,15 @@ def api_settings(config: Config) -> "ApiSettings":
     )
 
 
-def projection_settings(config: Config) -> "ProjectionSettings":
+def projection_settings(config: Config, generation: int | None = None) -> "ProjectionSettings":
+    """`generation`: whose database; by default the one that is read."""
     from projections.settings import ProjectionSettings
 
     names = config.names
     return ProjectionSettings(
         kafka_bootstrap=config.bootstrap,
         topic_prefix=names.topic_prefix,
-        generation=names.generation,
+        generation=generation or names.generation,
         data_dir=config.data_dir,
         clickhouse_url=names.clickhouse_url.get_secret_value() if names.clickhouse_url else None,
         bind=names.bind,

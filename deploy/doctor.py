@@ -11,10 +11,9 @@ import secrets
 import shutil
 import stat
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from time import monotonic
-from typing import Final, Literal
+from typing import Final
 
 import httpx
 from aiokafka import AIOKafkaProducer
@@ -25,27 +24,16 @@ from deploy import clock
 from deploy.cluster import ClusterAway, ClusterUnusable, admin_of
 from deploy.config import SECRETS_FILE, Config
 from deploy.data_folder import FolderUnusable, made_private, open_to_others
+from deploy.doctor_worker import lives, state, topics
 from deploy.drawn_secrets import DRAWN
+from deploy.findings import Finding, bad, warning
 from deploy.sources import ConfigError
 from deploy.supervisor.premises import taken
-from deploy.topics import check_topics
 
 CLOCK_APART_S: Final = 5
 LEAST_FREE_BYTES: Final = 1 << 30
 PROBED_WITHIN_S: Final = 3.0
 LOOK_THERE: Final = "look at the broker's log and its permissions"
-
-Verdict = Literal["ok", "warning", "bad"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One look at one thing. `mend`: what to do, empty when all is well."""
-
-    check: str
-    verdict: Verdict
-    found: str
-    mend: str = ""
 
 
 async def examine(config: Config) -> list[Finding]:
@@ -57,11 +45,13 @@ async def examine(config: Config) -> list[Finding]:
         *_policy(config),
         *await _ports(config),
         *_engine(config),
+        *lives(config),
     ]
     broker = await _told_by(_broker, config)
     findings += broker
     if broker[0].verdict == "ok":
-        findings += await _told_by(_topics, config)
+        findings += await _told_by(topics, config)
+        findings += await _told_by(state, config)
         findings += await _told_by(_clocks, config)
     return findings
 
@@ -71,14 +61,14 @@ def _versions() -> list[Finding]:
     try:
         pins = [re.fullmatch(r"([\w.-]+)==([\w.]+)", one) for one in requires("callgrant") or ()]
     except PackageNotFoundError:
-        return [_bad("versions", "callgrant is not installed as a package", "run `make setup`")]
+        return [bad("versions", "callgrant is not installed as a package", "run `make setup`")]
     wrong = [
         f"{pin[1]} is {found or 'missing'}, wanted {pin[2]}"
         for pin in pins
         if pin and (found := _installed(pin[1])) != pin[2]
     ]
     if wrong:
-        return [_bad("versions", "; ".join(wrong), "run `make setup`")]
+        return [bad("versions", "; ".join(wrong), "run `make setup`")]
     return [
         Finding(check="versions", verdict="ok", found=f"callgrant {version('callgrant')}, pinned packages as pinned")
     ]
@@ -99,10 +89,10 @@ def _secrets(config: Config) -> list[Finding]:
             findings.append(Finding(check="secrets", verdict="ok", found=f"{setting} from {config.origins[field]}"))
         else:
             mend = f"set {setting}; `callgrant up` draws it into {config.data_dir / SECRETS_FILE}"
-            findings.append(_warning("secrets", f"{setting} is not set: that door is closed (401)", mend))
+            findings.append(warning("secrets", f"{setting} is not set: that door is closed (401)", mend))
     drawn = config.data_dir / SECRETS_FILE
     if drawn.exists() and stat.S_IMODE(drawn.stat().st_mode) & 0o077:
-        findings.append(_bad("secrets", f"{drawn} can be read by others", f"chmod 600 {drawn}"))
+        findings.append(bad("secrets", f"{drawn} can be read by others", f"chmod 600 {drawn}"))
     return findings
 
 
@@ -116,15 +106,15 @@ def _folder(config: Config) -> list[Finding]:
         probe.unlink()
         free = shutil.disk_usage(folder).free
     except FolderUnusable as fault:
-        return [_bad("data folder", str(fault), mend)]
+        return [bad("data folder", str(fault), mend)]
     except OSError as fault:
-        return [_bad("data folder", f"{folder} cannot be written ({fault.strerror})", mend)]
+        return [bad("data folder", f"{folder} cannot be written ({fault.strerror})", mend)]
     if open_to_others(folder):
         return [
-            _warning("data folder", f"{folder}, which holds phone numbers, is open to others", f"chmod 700 {folder}")
+            warning("data folder", f"{folder}, which holds phone numbers, is open to others", f"chmod 700 {folder}")
         ]
     if free < LEAST_FREE_BYTES:
-        return [_warning("data folder", f"{folder} has {free >> 20} MiB left", "free some, or set CALLGRANT_DATA_DIR")]
+        return [warning("data folder", f"{folder} has {free >> 20} MiB left", "free some, or set CALLGRANT_DATA_DIR")]
     return [Finding(check="data folder", verdict="ok", found=f"{folder}, {free >> 30} GiB free")]
 
 
@@ -132,7 +122,7 @@ def _policy(config: Config) -> list[Finding]:
     try:
         config.policy()
     except ConfigError as fault:
-        return [_bad("policy", str(fault), "correct the file, or unset CALLGRANT_POLICY_FILE")]
+        return [bad("policy", str(fault), "correct the file, or unset CALLGRANT_POLICY_FILE")]
     return [Finding(check="policy", verdict="ok", found=str(config.names.policy_file or "built in"))]
 
 
@@ -157,7 +147,7 @@ async def _port(config: Config, setting: str, port: int) -> Finding:
         ours = False
     if ours:
         return Finding(check="ports", verdict="ok", found=f"{port} is held by a process of ours ({setting})")
-    return _bad("ports", f"{port} cannot be used ({why})", f"end what listens there, or set {setting} to another port")
+    return bad("ports", f"{port} cannot be used ({why})", f"end what listens there, or set {setting} to another port")
 
 
 def _engine(config: Config) -> list[Finding]:
@@ -167,14 +157,14 @@ def _engine(config: Config) -> list[Finding]:
             answer = httpx.get(f"{url.rstrip('/')}/ping", timeout=PROBED_WITHIN_S, trust_env=False)
         except httpx.HTTPError as fault:
             return [
-                _bad("ClickHouse", f"no answer ({type(fault).__name__})", "start it, or set CALLGRANT_CLICKHOUSE_URL")
+                bad("ClickHouse", f"no answer ({type(fault).__name__})", "start it, or set CALLGRANT_CLICKHOUSE_URL")
             ]
         if answer.status_code != httpx.codes.OK:
-            return [_bad("ClickHouse", f"answered {answer.status_code} to /ping", "set CALLGRANT_CLICKHOUSE_URL")]
+            return [bad("ClickHouse", f"answered {answer.status_code} to /ping", "set CALLGRANT_CLICKHOUSE_URL")]
         return [Finding(check="ClickHouse", verdict="ok", found="the server answers")]
     if importlib.util.find_spec("chdb") is None:
         mend = "install callgrant[embedded], or set CALLGRANT_CLICKHOUSE_URL to a server"
-        return [_bad("ClickHouse", "the embedded engine is not installed", mend)]
+        return [bad("ClickHouse", "the embedded engine is not installed", mend)]
     return [Finding(check="ClickHouse", verdict="ok", found=f"embedded, chdb {_installed('chdb')}")]
 
 
@@ -182,15 +172,6 @@ async def _broker(config: Config) -> list[Finding]:
     async with admin_of(config.bootstrap) as admin:
         brokers = (await admin.describe_cluster())["brokers"]
     return [Finding(check="Kafka", verdict="ok", found=f"{config.bootstrap} answers, {len(brokers)} broker(s)")]
-
-
-async def _topics(config: Config) -> list[Finding]:
-    differences = await check_topics(config.bootstrap, config.topics, config.names.partitions)
-    if not differences:
-        return [Finding(check="topics", verdict="ok", found="as registered")]
-    if len({one.what for one in differences}) == 1 and differences[0].what == "missing":
-        return [_bad("topics", f"{len(differences)} are missing", "callgrant topics create")]
-    return [_bad("topics", f"{len(differences)} differences; the first: {differences[0]}", "callgrant topics check")]
 
 
 async def _clocks(config: Config) -> list[Finding]:
@@ -211,26 +192,18 @@ async def _clocks(config: Config) -> list[Finding]:
     apart_s = max(0.0, abs(sent.timestamp / 1000 - before) - took_s - 1)  # a second is lost to whole seconds
     if apart_s > CLOCK_APART_S:
         found = f"this machine and the broker are {apart_s:.0f} s apart"
-        return [_bad("clocks", found, "synchronise both clocks (NTP): retention, freshness and expiry count by them")]
+        return [bad("clocks", found, "synchronise both clocks (NTP): retention, freshness and expiry count by them")]
     return [Finding(check="clocks", verdict="ok", found="this machine and the broker agree")]
 
 
 async def _told_by(check: Callable[[Config], Awaitable[list[Finding]]], config: Config) -> list[Finding]:
-    name = {"_broker": "Kafka", "_topics": "topics", "_clocks": "clocks"}[check.__name__]
+    name = {"_broker": "Kafka", "topics": "topics", "state": "state", "_clocks": "clocks"}[check.__name__]
     try:
         async with asyncio.timeout(60):
             return await check(config)
     except ClusterAway as fault:
-        return [_bad(name, str(fault), "start the cluster, or set CALLGRANT_KAFKA_BOOTSTRAP")]
+        return [bad(name, str(fault), "start the cluster, or set CALLGRANT_KAFKA_BOOTSTRAP")]
     except ClusterUnusable as fault:
-        return [_bad(name, str(fault), LOOK_THERE)]
+        return [bad(name, str(fault), LOOK_THERE)]
     except (KafkaError, TimeoutError) as fault:
-        return [_bad(name, f"the check failed ({type(fault).__name__})", LOOK_THERE)]
-
-
-def _bad(check: str, found: str, mend: str) -> Finding:
-    return Finding(check=check, verdict="bad", found=found, mend=mend)
-
-
-def _warning(check: str, found: str, mend: str) -> Finding:
-    return Finding(check=check, verdict="warning", found=found, mend=mend)
+        return [bad(name, f"the check failed ({type(fault).__name__})", LOOK_THERE)]

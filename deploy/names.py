@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+GENERATION_MOST: Final = 100_000
+
 
 class Named(BaseModel):
     """A secret that says whose it is: a key's id, or the app a Meta secret belongs to (empty: any)."""
@@ -115,8 +117,8 @@ class Names(BaseModel):
     partitions: Annotated[int, Field(gt=0, le=1_024)] = Field(
         8, description="the one partition count of all permission topics: 1 to 1024, never changed once there are facts"
     )
-    generation: Annotated[int, Field(gt=0, le=100_000)] = Field(
-        1, description="the generation of the fold that is read: a whole number from 1"
+    generation: Annotated[int, Field(gt=0, le=GENERATION_MOST)] = Field(
+        1, description="the generation of the fold that is read, and that alone translates: a whole number from 1"
     )
     gateway_port: Port = Field(8080, description=PORT_OF.format("the gateway"))
     api_port: Port = Field(8081, description=PORT_OF.format("the api"))
@@ -131,6 +133,11 @@ class Names(BaseModel):
         None,
         description="the way out for a halted worker: what came in up to this instant is put aside however much of it "
         "is bad; RFC 3339 with a zone or epoch seconds",
+    )
+    worker_static: bool = Field(
+        False,
+        description="whether workers keep their partitions through a restart within the session (10 s), at the price "
+        "that one that is not started again is missed for as long: true or false",
     )
     meta_app_secrets: Annotated[tuple[Named, ...], BeforeValidator(_app_secrets)] = Field(
         (), description="Meta's app secrets, comma-separated [app:]secret, per app the current before the previous"

@@ -49,6 +49,7 @@ class DeadLetters:
                 topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,
+                at_ms=record.timestamp,
             )
             waiting.append(
                 await self._producer.send(

@@ -10,6 +10,7 @@ import typer
 
 from deploy import config as settings
 from deploy.data_folder import made_private
+from deploy.names import GENERATION_MOST
 from deploy.trouble import Trouble
 
 
@@ -34,10 +35,30 @@ def worker(
         int,
         typer.Option(min=1, max=1_000, help="Which worker of this machine: its own local store, the ports count up."),
     ] = 1,
+    generation: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=GENERATION_MOST, help="Which generation to fold; another than the one that is read only folds."
+        ),
+    ] = None,
 ) -> None:
-    """Translates, judges, announces: from raw topics to the state of every pair."""
+    """Translates, judges, announces: from raw topics to the state of every pair.
+
+    Scaling: one process a core, each with a --number of its own on one machine, and as many as there are partitions
+    (CALLGRANT_PARTITIONS) at most; more would idle. They share the partitions, and whoever comes or goes changes
+    nothing but who does what. One that joins or leaves stops the others for about a second, one that is killed is
+    waited for 10 s; with CALLGRANT_WORKER_STATIC=true a restart within 10 s stops nobody else.
+
+    Exit codes: deploy/operating.md, `The worker ended`.
+
+    Rebuilding beside what runs: `callgrant topics create --generation 2`, then `callgrant worker --generation 2
+    --number 2` folds the whole log once more, with this program and this policy file, into topics of its own, and
+    writes nothing else. `callgrant topics generations` says how far it is. Readers are switched by
+    CALLGRANT_GENERATION=2, and so is who translates; `callgrant topics drop-generation 1` removes the old one. Step by
+    step: deploy/operating.md.
+    """
     config = settings.load()
-    told = settings.worker_settings(config, number)
+    told = settings.worker_settings(config, number, generation)
     made_private(config.data_dir)
     from streams.worker.main import run
 

@@ -22,8 +22,11 @@ from deploy.supervisor.premises import alone_in, check_ports
 from deploy.supervisor.program import Broker, Program
 from deploy.topics import check_topics, create_topics
 from deploy.trouble import Trouble
+from streams.worker.codes import NEEDS_A_PERSON
 
 SOURCE: Final = Path(deploy.__file__).resolve().parents[1]
+SETTINGS_UNUSABLE: Final = 2
+"""What every command of ours ends with when its settings cannot be used."""
 T = TypeVar("T")
 
 
@@ -151,7 +154,7 @@ class House:
     def _programs(self) -> list[Program]:
         names, environment = self.config.names, self._environment()
 
-        def program(name: str, port: int, *arguments: str) -> Program:
+        def program(name: str, port: int, *arguments: str, final: frozenset[int] = frozenset()) -> Program:
             log = self.config.data_dir / "logs" / f"{name.replace(' ', '-')}.log"
             if log.exists():  # one earlier run is kept
                 log.replace(log.with_suffix(".before.log"))
@@ -161,11 +164,18 @@ class House:
                 environment=environment,
                 log=log,
                 url=self.config.url(port),
+                final=final | {SETTINGS_UNUSABLE},
             )
 
         numbers = range(1, self._workers + 1)
         workers = [
-            program(f"worker {one}", names.worker_port + one - 1, "worker", "--number", str(one)) for one in numbers
+            program(
+                f"worker {one}",
+                names.worker_port + one - 1,
+                *("worker", "--number", str(one)),
+                final=frozenset(map(int, NEEDS_A_PERSON)),
+            )
+            for one in numbers
         ]
         return [
             program("gateway", names.gateway_port, "gateway"),

@@ -44,7 +44,7 @@ class Runs(Protocol):
         """Return when it serves; raises when it will not."""
 
     async def until_ended(self) -> str:
-        """Return when it has ended by itself: how."""
+        """Return when it has ended by itself: how. Raises `Hopeless` when that was its last word."""
 
     async def stop(self) -> None:
         """End it, by force after a while; does nothing when it does not run."""
@@ -69,7 +69,8 @@ class Told:
 
 
 class Hopeless(Trouble):
-    """It died again and again before it was ready; the text ends with the last lines of its log."""
+    """It died again and again before it was ready, or said that starting it again cannot help; the text ends with the
+    last lines of its log."""
 
 
 class Keeper:

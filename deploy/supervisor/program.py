@@ -10,13 +10,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from deploy.broker.child import TETHER
 from deploy.broker.node import LocalBroker
 from deploy.broker.troubles import BrokerDied
+from deploy.supervisor.keeper import Hopeless, last_words
 
 STOP_WITHIN_S: Final = 20.0
 ASK_AGAIN_AFTER_S: Final = 0.1
@@ -26,16 +27,25 @@ LOOK_AT_LOG_EVERY_S: Final = 60.0
 
 
 class Program:
-    """A command. `url`: where it answers `/readyz`; empty: it is ready when it runs."""
+    """A command. `url`: where it answers `/readyz`; empty: it is ready when it runs. `final`: exit codes by which it
+    says that starting it again cannot help."""
 
     def __init__(
-        self, *, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, url: str
+        self,
+        *,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        url: str,
+        final: Collection[int] = (),
     ) -> None:
         self.name = name
         self.address = url
         self.log = log
         self._command = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *command]
         self._environment = dict(environment)
+        self._final = frozenset(final)
         self._running: asyncio.subprocess.Process | None = None
 
     @property
@@ -76,6 +86,11 @@ class Program:
                 async with asyncio.timeout(LOOK_AT_LOG_EVERY_S):
                     await running.wait()
             await asyncio.to_thread(bounded, self.log)
+        if code in self._final:
+            raise Hopeless(
+                f"{self.name} ended with exit code {code}, and starting it again would change nothing; "
+                f"the end of {self.log}:\n{last_words(self.log)}"
+            )
         return f"ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     async def stop(self) -> None:

@@ -29,6 +29,8 @@ from streams.worker.writing import StateTable, Writer
 
 SOURCES: Final = ("webhooks.raw", "actions.raw")
 FOLDED: Final = ("permission.events", "permission.commands", "permission.ticks")
+FOLLOWED: Final = ("permission.events", "permission.ticks")
+"""What a generation reads that only folds: commands are decided once, and come to it as facts."""
 GIVE_WAY_AFTER_S: Final = 0.05
 """A batch may be a thousand facts of one long history: other lanes, commits and the watchdog get their turn."""
 
@@ -135,10 +137,12 @@ class Fold:
         began_at = time.monotonic()
         for arrival in arrivals:
             fold.take(arrival)
-            if time.monotonic() - began_at > GIVE_WAY_AFTER_S:
+            if (took_s := time.monotonic() - began_at) > GIVE_WAY_AFTER_S:
+                self._measures.folded(took_s)
                 await asyncio.sleep(0)  # only this lane writes the partition: what was loaded stays true
                 began_at = time.monotonic()
         folded = fold.finish()
+        self._measures.folded(time.monotonic() - began_at)
         flags = folded.flags + [True] * self._writer.newly_unreadable(partition, folded)
         self._limits.check(TP(self._events, partition), flags, folded.reasons, arrivals)
         await self._writer.write(partition, folded)

@@ -10,16 +10,19 @@ from typing import Final, cast
 import mode
 
 from schemas.topics import MAX_RECORD_BYTES
-from streams.worker.agents import FOLDED, SOURCES, Fold, Translate
+from streams.worker.agents import FOLDED, FOLLOWED, SOURCES, Fold, Translate
 from streams.worker.batches import BatchApp, batched_topic
 from streams.worker.business import TOLD, Business
 from streams.worker.exits import ExitOnSendError, Waiting
+from streams.worker.following import Following
 from streams.worker.lanes import lanes
 from streams.worker.measures import Measures
 from streams.worker.numbers import Numbers
 from streams.worker.outputs import Outbox, Sender
+from streams.worker.places import CheckedTables
 from streams.worker.rows import NumberRows, PairRows
 from streams.worker.settings import WorkerSettings
+from streams.worker.startup import member_of
 from streams.worker.surroundings import Gate
 from streams.worker.table import BatchTable, batch_table
 from streams.worker.ticks import install_ticks
@@ -104,12 +107,14 @@ def faust_app(settings: WorkerSettings) -> BatchApp:
         autodiscover=False,
         # A stock supervisor would go on with the next event and commit over the one that failed.
         agent_supervisor=mode.CrashingSupervisor,
+        TableManager=CheckedTables,  # stock recovery passes over rows that were deleted
         topic_allow_declare=False,  # `callgrant topics create` makes them; Faust's declaring races
         topic_partitions=settings.partitions,
         table_standby_replicas=0,  # rebuilding is fast, standbys are untested
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=1.0,  # a leaving member stops its partitions for at most this and a bit
         broker_commit_interval=1.0,
+        consumer_group_instance_id=member_of(settings) if settings.static else None,
         broker_request_timeout=90.0,  # one time-out ends Faust's recovery for good
         broker_rebalance_timeout=60.0,
         broker_max_poll_interval=3600.0,  # idle members must not rejoin
@@ -141,6 +146,8 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
     app = faust_app(settings)
     measures.committed_at = lambda: app.committed_at
     measures.halted = lambda: app.halt.reason is not None
+    measures.lags = lambda: app.gate.lags() if app.gate is not None else {}
+    measures.to_recover = lambda: app.gate.to_recover() if app.gate is not None else 0
     started = Started(app)
     outbox = Outbox(names)
     numbers = Numbers(settings)
@@ -151,6 +158,7 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
         changelog=names.of("permission.state"),
         partitions=partitions,
         form=PairRows(settings.policy, numbers.of),
+        facts=names.of("permission.events"),
     )
     businesses = batch_table(
         app,
@@ -158,14 +166,16 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
         changelog=names.of("business.state"),
         partitions=partitions,
         form=NumberRows(),
+        facts=names.of(TOLD),
         cache_bytes=NUMBERS_CACHE_BYTES,
         buffer_bytes=NUMBERS_BUFFER_BYTES,
     )
+    measures.put_aside = lambda: pairs.put_aside + businesses.put_aside
     translate = Translate(started, outbox, measures, partitions, numbers, park_until_at)
     fold = Fold(
         started,
         pairs,
-        Writer(started, pairs, outbox, measures),
+        Writer(started, pairs, outbox, measures, hands_on=not settings.only_folds),
         measures,
         names=names,
         policy=settings.policy,
@@ -184,8 +194,14 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
     app.task(numbers.follow)
     # Named: two agents made by `lanes` without a name would share one, and the second replace the first in silence.
     # Concurrency stays 1: the lanes are the parallelism.
-    app.agent(batched_topic(app, *map(names.of, SOURCES)), name="translate")(lanes(translate.work, app.halt))
-    app.agent(batched_topic(app, *map(names.of, FOLDED)), name="fold")(lanes(fold.work, app.halt))
+    folded = FOLLOWED if settings.only_folds else FOLDED
+    app.agent(batched_topic(app, *map(names.of, folded)), name="fold")(lanes(fold.work, app.halt))
     app.agent(batched_topic(app, names.of(TOLD)), name="business")(lanes(business.work, app.halt))
+    if settings.only_folds:
+        following = Following(settings)
+        app.leash = following.leash
+        app.task(following.run)
+        return Worker(app, pairs, measures, numbers)
+    app.agent(batched_topic(app, *map(names.of, SOURCES)), name="translate")(lanes(translate.work, app.halt))
     install_ticks(app, started.running_sender, outbox, partitions, settings.tick_every_s)
     return Worker(app, pairs, measures, numbers)

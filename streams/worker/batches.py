@@ -12,6 +12,7 @@ import faust
 from faust.serializers.schemas import Schema
 from faust.types import TopicT
 
+from streams.worker.following import Leash
 from streams.worker.halt import Halt
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class BatchApp(faust.App):
-    """Faust's app, with the names of the batched topics, the gate that opens when a rebalance is over, and the halt.
+    """Faust's app, with the names of the batched topics, the gate that opens when a rebalance is over, the halt, and
+    the leash of a generation that only folds.
 
     `committed_at`: when the broker last took offsets of ours, on the monotonic clock; from the start, before the first.
     """
@@ -28,6 +30,7 @@ class BatchApp(faust.App):
         self.batched_topics: set[str] = set()
         self.gate: BatchConsumer | None = None
         self.halt = Halt()
+        self.leash: Leash | None = None
         self.committed_at = time.monotonic()
         super().__init__(*args, **kwargs)
 

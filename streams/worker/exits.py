@@ -1,7 +1,8 @@
 """How a worker dies: at once, with a code, before it could commit what it has not done.
 
-Owns the exit codes, the sensor that makes a failed delivery fatal and the watchdog. Refuses `app.crash()`, which
-commits while it stops, and `sys.exit()`, which hangs inside an agent. A supervisor restarts on every code but 0.
+Owns the end itself, what the next life is told of it, the sensor that makes a failed delivery fatal and the watchdog.
+Refuses `app.crash()`, which commits while it stops, and `sys.exit()`, which hangs inside an agent. A supervisor starts
+again on every code but 0 and those that need a person (`codes`).
 """
 
 import logging
@@ -11,38 +12,25 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, Final, Literal, NoReturn, Protocol
 
 from aiokafka.errors import KafkaError
 from faust.sensors import Sensor
+
+from streams.worker.codes import Code
+from streams.worker.lives import lives
+
+__all__ = ["Code", "ExitOnSendError", "Waiting", "Watchdog", "die", "told"]
 
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S: Final = 1.0
 
 
-class Code(IntEnum):
-    """Why a worker ended."""
-
-    STOPPED = 0
-    CRASHED = 1  # Faust's own: a service raised
-    PORT_TAKEN = 65
-    TOPICS_UNFIT = 66
-    GENERATION_UNFIT = 67
-    BROKER_UNREACHABLE = 69
-    SEND_FAILED = 70
-    LANE_FAILED = 71  # fold, send or store raised
-    FOLDER_HELD = 73
-    STORE_AHEAD = 74
-    STALLED = 75
-    HOLE = 76
-    EXPELLED = 77
-
-
 def die(code: Code, message: str, *details: object) -> NoReturn:
     """Say why and end the process now. `details` name topics, partitions, offsets, counts: never content."""
     log.critical(message, *details)
+    lives.ends(code, message % details if details else message)
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)

@@ -9,15 +9,18 @@ import signal
 
 import faust
 import uvloop
-from faust.exceptions import ConsistencyError
 
 from streams.worker.app import build
-from streams.worker.exits import Code, Watchdog, told
+from streams.worker.codes import Code
+from streams.worker.exits import Watchdog, told
+from streams.worker.fitness import check_fitness
+from streams.worker.handover import take_over
 from streams.worker.health import Health
+from streams.worker.lives import lives
 from streams.worker.logs import set_up_logs
 from streams.worker.measures import Measures
 from streams.worker.settings import WorkerSettings
-from streams.worker.startup import Unfit, check_generation, check_topics, hold, topic_counts
+from streams.worker.startup import Unfit, check_topics, hold, topic_counts
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +28,6 @@ log = logging.getLogger(__name__)
 def run(settings: WorkerSettings) -> int:
     """Work until TERM or INT (0) or a fault (anything else: start again)."""
     set_up_logs()
-    try:
-        check_generation(settings)
-    except Unfit as fault:
-        log.critical("%s", fault)
-        return fault.code
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until Faust takes it: TERM ends the waiting like INT
     measures = Measures()
     health = Health(measures)
@@ -40,12 +38,17 @@ def run(settings: WorkerSettings) -> int:
         return Code.PORT_TAKEN
     try:
         with hold(settings.folder):
+            measures.last_exit = lives.begins(settings.folder)
             check_topics(asyncio.run(topic_counts(settings)), settings)
+            measures.clock_apart_s = asyncio.run(check_fitness(settings))
+            asyncio.run(take_over(settings))
             return _work(settings, measures, health)
     except Unfit as fault:
         log.critical("%s", fault)
+        lives.ends(fault.code, str(fault))
         return fault.code
     except KeyboardInterrupt:
+        lives.ends(Code.STOPPED)
         return Code.STOPPED
     finally:
         server.shutdown()
@@ -61,24 +64,20 @@ def _work(settings: WorkerSettings, measures: Measures, health: Health) -> int:
     running.spinner = None
     watchdog = Watchdog(worker, loop.call_soon_threadsafe)
     health.ready, health.halted, health.loop_lag_s = worker.ready, worker.halted, watchdog.loop_lag_s
+    measures.ready = worker.ready
     watchdog.start()
-    log.info("worker %s starts in group %s", settings.instance, worker.app.conf.id)
+    does = "only folds" if settings.only_folds else "translates and folds"
+    log.info("worker %s starts in group %s and %s", settings.instance, worker.app.conf.id, does)
     code: int = Code.STOPPED
     try:
         running.execute_from_commandline()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else Code.CRASHED
     crash = worker.app.crash_reason or running.crash_reason
-    if isinstance(crash, ConsistencyError):
-        log.critical(
-            "the store in %s is ahead of %s: that topic was made anew or cut, and only the store still has what it "
-            "lost. Keep the folder and bring the topic back",
-            settings.folder,
-            settings.names.of("permission.state"),
-        )
-        return Code.STORE_AHEAD
     if crash is not None:
         log.critical("the worker crashed: %s", told(crash))
+        lives.ends(Code.CRASHED, told(crash))
         return Code.CRASHED
+    lives.ends(code)
     log.info("worker %s stopped", settings.instance)
     return code

@@ -4,26 +4,38 @@ Owns one registry per process object. Refuses names and labels of its own, and l
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeVar
 
+from faust.types import TP
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from schemas.metrics import WORKER, Metric
+from streams.worker.lives import Ended
 
+_T = TypeVar("_T")
 MAX_NAMES: Final = 100
 """Names of unknown things that get a series of their own."""
 _BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in WORKER}
 
 
 class Measures:
-    """What the worker counts. `committed_at` (on the monotonic clock) and `halted` are asked at each scrape."""
+    """What the worker counts. What is a question (`committed_at` is on the monotonic clock) is asked at each scrape."""
 
     def __init__(self) -> None:
         began_at = time.monotonic()
         self.committed_at: Callable[[], float] = lambda: began_at
         self.halted: Callable[[], bool] = lambda: False
+        self.ready: Callable[[], bool] = lambda: False
+        self.lags: Callable[[], Mapping[TP, int]] = dict
+        self.to_recover: Callable[[], int] = lambda: 0
+        self.put_aside: Callable[[], int] = lambda: 0
+        self.last_exit: Ended | None = None
+        self.clock_apart_s: float | None = None
         self.registry = CollectorRegistry()
+        self.registry.register(_Asked(self))
         self._records = self._counter("callgrant_worker_records_total")
         self._facts = self._counter("callgrant_worker_facts_total")
         self._translated = self._counter("callgrant_worker_translated_total")
@@ -38,8 +50,15 @@ class Measures:
         Gauge(age.name, age.meaning, registry=self.registry).set_function(
             lambda: time.monotonic() - self.committed_at()
         )
-        halted = _BY_NAME["callgrant_worker_halted"]
-        Gauge(halted.name, halted.meaning, registry=self.registry).set_function(lambda: float(self.halted()))
+        size = _BY_NAME["callgrant_worker_batch_records"]
+        self._size = Histogram(size.name, size.meaning, size.labels, buckets=size.buckets, registry=self.registry)
+        self._fold_s = self._counter("callgrant_worker_fold_seconds_total")
+        for name, ask in {
+            "callgrant_worker_halted": lambda: float(self.halted()),
+            "callgrant_worker_ready": lambda: float(self.ready()),
+            "callgrant_worker_stores_put_aside": lambda: float(self.put_aside()),
+        }.items():
+            Gauge(name, _BY_NAME[name].meaning, registry=self.registry).set_function(ask)
 
     def _counter(self, name: str) -> Counter:
         metric = _BY_NAME[name]
@@ -49,6 +68,11 @@ class Measures:
         """One batch is done; `began_at` on the monotonic clock."""
         self._records.labels(agent).inc(records)
         self._batch.labels(agent).observe(time.monotonic() - began_at)
+        self._size.labels(agent).observe(records)
+
+    def folded(self, seconds: float) -> None:
+        """Time spent in the fold itself, waits left out."""
+        self._fold_s.inc(seconds)
 
     def facts(self, *, new: int, repeated: int, late: int) -> None:
         """Facts folded."""
@@ -85,6 +109,45 @@ class Measures:
     def page(self) -> bytes:
         """All of them in Prometheus' text form."""
         return generate_latest(self.registry)
+
+
+class _Asked(Collector):
+    """What is known only when asked: its labels come and go with the assignment."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Called at each scrape, in the thread of the health server."""
+        lag = _family("callgrant_worker_lag_records")
+        nothing: Mapping[TP, int] = {}
+        for tp, records in _or(nothing, self._measures.lags).items():
+            lag.add_metric([tp.topic, str(tp.partition)], records)
+        yield lag
+        left = _family("callgrant_worker_recovery_remaining_records")
+        left.add_metric([], _or(0, self._measures.to_recover))
+        yield left
+        ended = _family("callgrant_worker_last_exit")
+        if (before := self._measures.last_exit) is not None:
+            ended.add_metric([before.reason], before.at)
+        yield ended
+        clock = _family("callgrant_worker_clock_apart_seconds")
+        if self._measures.clock_apart_s is not None:
+            clock.add_metric([], self._measures.clock_apart_s)
+        yield clock
+
+
+def _family(name: str) -> GaugeMetricFamily:
+    metric = _BY_NAME[name]
+    return GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+
+
+def _or(otherwise: _T, ask: Callable[[], _T]) -> _T:
+    """Another thread's books may change while they are read: then this scrape goes without."""
+    try:
+        return ask()
+    except (RuntimeError, AttributeError, KeyError, TypeError):
+        return otherwise
 
 
 def _add(counter: Counter, counts: Mapping[str, int]) -> None:

@@ -15,6 +15,8 @@ class WorkerSettings:
     topic_prefix: str = "callgrant."
     partitions: int = 8
     generation: int = 1
+    reading_generation: int = 1
+    """The one that readers read, and that translates, decides commands and writes ticks; another only folds."""
     data_dir: Path
     bind: str = "127.0.0.1"
     port: int = 8090
@@ -22,6 +24,9 @@ class WorkerSettings:
     instance: str = "1"
     tick_every_s: float = 10.0
     session_timeout_s: float = 10.0
+    static: bool = False
+    """Whether the group knows this worker by name: back within the session it gets its partitions without a rebalance,
+    and ending does not give them away."""
     broker_patience_s: float = 120.0
     """How long a starting worker waits for the broker before it gives its place back to the supervisor."""
     park_until_at: int | None = None
@@ -31,6 +36,11 @@ class WorkerSettings:
     def names(self) -> TopicNames:
         """The topics as this deployment and generation call them."""
         return TopicNames(self.topic_prefix, self.generation)
+
+    @property
+    def only_folds(self) -> bool:
+        """Whether this worker reads the log and writes nothing to it."""
+        return self.generation != self.reading_generation
 
     @property
     def folder(self) -> Path:

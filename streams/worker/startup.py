@@ -7,6 +7,7 @@ to create a topic: `callgrant topics create` does.
 import asyncio
 import fcntl
 import logging
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.topics import TopicNames
-from streams.worker.exits import Code
+from streams.worker.codes import Code
 from streams.worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -47,20 +48,6 @@ class Unfit(Exception):
 def leader_topic(names: TopicNames) -> str:
     """Faust's own topic, by which it elects the leader that writes ticks."""
     return f"{names.group('worker')}-__assignor-__leader"
-
-
-def check_generation(settings: WorkerSettings) -> None:
-    """Raise `Unfit` for a generation this worker cannot fold.
-
-    Raw topics and facts belong to no generation: a second worker group would translate them into the same
-    `permission.events` again, each fact twice.
-    """
-    if settings.generation > 1:
-        raise Unfit(
-            Code.GENERATION_UNFIT,
-            f"CALLGRANT_GENERATION is {settings.generation}, but a worker folds generation 1 only: a further one would "
-            "write every fact to the log again. Set CALLGRANT_GENERATION to 1",
-        )
 
 
 async def topic_counts(settings: WorkerSettings) -> dict[str, int]:
@@ -99,8 +86,10 @@ def check_topics(counts: Mapping[str, int], settings: WorkerSettings) -> None:
     names = settings.names
     missing = sorted(topic for topic, count in counts.items() if not count)
     if missing:
+        of = f" --generation {settings.generation}" if settings.only_folds else ""
         raise Unfit(
-            Code.TOPICS_UNFIT, f"topics are missing: {', '.join(missing)}. Create them with: callgrant topics create"
+            Code.TOPICS_UNFIT,
+            f"topics are missing: {', '.join(missing)}. Create them with: callgrant topics create{of}",
         )
     odd = [
         f"{topic} has {counts[topic]}"
@@ -129,3 +118,20 @@ def hold(folder: Path) -> IO[str]:
             "one, or give this one another number or CALLGRANT_DATA_DIR",
         ) from None
     return lock
+
+
+def member_of(settings: WorkerSettings) -> str:
+    """The name by which a static member is known to the group. To be asked while the folder is held.
+
+    Drawn once and kept with the store: as long as the folder lives its partitions come back to it, and workers of two
+    machines may have one number.
+    """
+    file = settings.folder / "member"
+    try:
+        known = file.read_text("ascii").strip()
+    except FileNotFoundError:
+        known = ""
+    if not known:
+        known = f"{settings.instance}-{secrets.token_hex(8)}"
+        file.write_text(known, "ascii")
+    return known

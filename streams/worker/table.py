@@ -22,7 +22,9 @@ from streams.worker.clock import now_ms
 from streams.worker.deadlines import PREFIX, Deadline, due, index_key
 from streams.worker.exits import Code, die, told
 from streams.worker.outputs import queue
+from streams.worker.places import REBUILD
 from streams.worker.rows import Row, RowForm, version_on
+from streams.worker.stores import LocalStore
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,36 @@ Index = Mapping[bytes, bytes | None]
 
 
 class BatchTable(Table[bytes, bytes]):
-    """`form`: what is known of its rows."""
+    """`form`: what is known of its rows. `facts`: the topic of what is folded into it, whose offsets say what must have
+    left a row (`places`).
+    """
 
     form: RowForm
+    facts: str | None = None
+
+    def _new_store(self) -> LocalStore:
+        return LocalStore(
+            "rocksdb://",
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_type=self.value_type,
+            value_serializer=self.value_serializer,
+            loop=self.loop,
+            options=self.options,
+        )
+
+    @property
+    def _local(self) -> LocalStore:
+        assert isinstance(self.data, LocalStore)  # noqa: S101 - narrows a type
+        return self.data
+
+    @property
+    def put_aside(self) -> int:
+        """Damaged stores of this table that were put aside by this process."""
+        return self._local.put_aside
 
     @property
     def _batch_app(self) -> BatchApp:
@@ -50,12 +79,20 @@ class BatchTable(Table[bytes, bytes]):
 
     def get(self, partition: int, key: bytes) -> bytes | None:  # type: ignore[override]
         """The stored row of a key."""
-        value: bytes | None = self.db(partition).get(key)
+        try:
+            value: bytes | None = self.db(partition).get(key)
+        except Exception as fault:
+            self._local.failed(partition, fault)
+            raise
         return value
 
     def due(self, partition: int, until: int, limit: int) -> list[Deadline]:
         """The earliest deadlines of the partition up to `until`."""
-        return due(self.db(partition).items(from_key=PREFIX), until, limit)
+        try:
+            return due(self.db(partition).items(from_key=PREFIX), until, limit)
+        except Exception as fault:
+            self._local.failed(partition, fault)
+            raise
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
@@ -82,7 +119,11 @@ class BatchTable(Table[bytes, bytes]):
             _put(batch, key, mark)
         if end is not None:
             batch.put(self.data.offset_key, str(end).encode())  # type: ignore[attr-defined]
-        db.write(batch)
+        try:
+            db.write(batch)
+        except Exception as fault:
+            self._local.failed(partition, fault)
+            raise
 
     async def _changelog(self, partition: int, rows: Rows, db: Any) -> int:
         """Write the rows and return the last offset. Anybody else's rows found in between are overwritten with ours."""
@@ -95,6 +136,8 @@ class BatchTable(Table[bytes, bytes]):
             await gate.lease()  # a zombie dies here, before its store is touched
             keys = await self._keys_between(partition, want, end)
             place = f"{self.changelog_topic_name}-{partition}"
+            if end < want:
+                die(Code.STORE_AHEAD, "%s ended at %d and now at %d: it was made anew. %s", place, want, end, REBUILD)
             log.error("%s: somebody else wrote in %d..%d; %d keys are written again", place, want, end, len(keys))
             if not keys:
                 break
@@ -151,11 +194,12 @@ class BatchTable(Table[bytes, bytes]):
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Recovery, by whole batches. Ends the process on any fault: Faust would log it and leave the rows out."""
-        try:
-            for event in batch:
+        for event in batch:
+            try:
                 self._recover(event.message)
-        except Exception as fault:  # noqa: BLE001 - see above
-            die(Code.LANE_FAILED, "%s could not be recovered: %s", self.changelog_topic_name, told(fault))
+            except Exception as fault:  # noqa: BLE001 - see above
+                self._local.failed(event.message.partition, fault)
+                die(Code.LANE_FAILED, "%s could not be recovered: %s", self.changelog_topic_name, told(fault))
 
     def _recover(self, message: Any) -> None:
         db = self.db(message.partition)
@@ -199,6 +243,7 @@ def batch_table(
     changelog: str,
     partitions: int,
     form: RowForm,
+    facts: str | None = None,
     cache_bytes: int = CACHE_BYTES,
     buffer_bytes: int = BUFFER_BYTES,
 ) -> BatchTable:
@@ -212,7 +257,7 @@ def batch_table(
         options={"block_cache_size": cache_bytes, "write_buffer_size": buffer_bytes},
         recovery_buffer_size=8,  # counts batches of up to 1,000 rows
     )
-    table.form = form
+    table.form, table.facts = form, facts
     table.changelog_topic = batched_topic(
         app, changelog, partitions=partitions, acks=False, internal=True, allow_empty=True, compacting=True
     )

@@ -66,6 +66,11 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         coordinator = self._consumer._coordinator if self._consumer is not None else None
         return float(getattr(coordinator, "last_ok_heartbeat", 0.0))
 
+    async def committed_by_group(self, tp: TP) -> int:
+        """What the group has committed of a partition; 0 when nothing."""
+        offset: int | None = await self.call_thread(self._ensure_consumer().committed, tp)
+        return max(0, offset or 0)
+
     async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
         """What is there for `active`, of this generation only."""
         records: Mapping[TP, list[Any]] = await self.call_thread(self._fetch, active, generation, timeout_s)
@@ -148,6 +153,8 @@ class BatchConsumer(driver.Consumer):
         self._sent.clear()
         self._done.clear()
         self._next.clear()
+        if self._ours.leash is not None:
+            self._ours.leash.forget()
         await super().on_partitions_assigned(assigned, generation_id)  # pauses everything
         self._assigned_at = time.monotonic()
         self._revoking = False
@@ -182,7 +189,7 @@ class BatchConsumer(driver.Consumer):
         if not active:
             await self.sleep(0.02)  # the base class sleeps a whole second here
             return
-        records = await self._fetching.fetch(active, generation, timeout)
+        records = await self._fetched(active, generation, timeout)
         plain, batches = self._cut(records)
         while batches:
             for tp in list(batches):
@@ -202,6 +209,19 @@ class BatchConsumer(driver.Consumer):
             if self._stale(tp, generation):
                 return
             yield tp, self._to_message(tp, record)
+
+    async def _fetched(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
+        leash = self._ours.leash
+        if leash is None:
+            return await self._fetching.fetch(active, generation, timeout_s)
+        records: Mapping[TP, list[Any]] = {}
+        if free := active - leash.held:  # none would mean all of them to the client
+            records = await self._fetching.fetch(free, generation, timeout_s)
+        else:
+            await self.sleep(0.05)
+        if self._revoking or self._ours.consumer_generation_id != generation:
+            return {}  # what waits, and this, will be fetched again
+        return leash.through(records)
 
     def _cut(self, records: Mapping[TP, list[Any]]) -> tuple[dict[TP, list[Any]], dict[TP, deque[list[Any]]]]:
         """Faust's own topics (leader) as they are, ours in batches."""
@@ -282,10 +302,31 @@ class BatchConsumer(driver.Consumer):
         """The committed offset as far as this process knows; 0 when nothing was committed."""
         return self._committed_offset.get(tp) or 0
 
+    async def committed_by_group(self, tp: TP) -> int:
+        """The same, asked of the broker: before the sources are read this process knows nothing."""
+        return await self._fetching.committed_by_group(tp)
+
     def end_of(self, tp: TP) -> int | None:
         """The end of the partition as of the last fetch; None before the first."""
         end: int | None = self.highwater(tp)
         return end
+
+    def lags(self) -> dict[TP, int]:
+        """Records of each source partition of ours behind what was committed, as of the last fetch."""
+        found: dict[TP, int] = {}
+        for tp in self.assignment():
+            if tp.topic in self._ours.batched_topics and not self._is_changelog_tp(tp):
+                end = self.end_of(tp)
+                if end is not None:
+                    found[tp] = max(0, end - self.committed(tp))
+        return found
+
+    def to_recover(self) -> int:
+        """Changelog records still to be read before this worker is ready."""
+        recovery = self._recovery
+        if not recovery.in_recovery:
+            return 0
+        return sum(max(0, left) for left in recovery.active_remaining().values())
 
     def progress(self) -> tuple[object, Waiting | None]:
         """For the watchdog: something that changes with any progress, and why there should be some."""
@@ -293,7 +334,8 @@ class BatchConsumer(driver.Consumer):
         if not self._open:
             return (self._ours.consumer_generation_id, tuple(recovery.active_offsets.values())), "rebalance"
         in_work = sum(map(len, list(self._sent.values())))
-        ahead = list(self._next.items())
+        held = self._ours.leash.held if self._ours.leash is not None else frozenset()  # waits for somebody else
+        ahead = [(tp, offset) for tp, offset in self._next.items() if tp not in held]
         lagging = any((self.highwater(tp) or 0) > offset for tp, offset in ahead)
         return (in_work, ahead), "stall" if in_work or lagging else None
 

@@ -31,25 +31,35 @@ class StateTable(Protocol):
 
 
 class Writer:
-    """Writes to one table. `of_a`: what a row is about, for the log."""
+    """Writes to one table. `of_a`: what a row is about, for the log. `hands_on`: whether forwards go to the log; those
+    of a generation that only folds stand in it already (`following`).
+    """
 
     def __init__(
-        self, around: Surroundings, table: StateTable, outbox: Outbox, measures: Measures, of_a: str = "pair"
+        self,
+        around: Surroundings,
+        table: StateTable,
+        outbox: Outbox,
+        measures: Measures,
+        *,
+        of_a: str = "pair",
+        hands_on: bool = True,
     ) -> None:
         self._around, self._table, self._outbox, self._measures = around, table, outbox, measures
-        self._of_a = of_a
+        self._of_a, self._hands_on = of_a, hands_on
         self._unreadable: set[str] = set()  # digests of keys whose stored row could not be read, each told once
 
     async def write(self, partition: int, folded: Folded) -> None:
         """Outputs, then changelog, then store."""
-        if folded.rows or folded.parked or folded.forwards:
+        forwards = folded.forwards if self._hands_on else {}
+        if folded.rows or folded.parked or forwards:
             await self._around.gate.lease()
             sender: Sender = self._around.sender
             await self._outbox.park(sender, {partition: folded.parked} if folded.parked else {})
             outputs = {
                 ("permission.changes", partition): folded.changes,
                 ("permission.records", partition): folded.records,
-                **{("permission.events", to): rows for to, rows in folded.forwards.items()},
+                **{("permission.events", to): rows for to, rows in forwards.items()},
             }
             await self._outbox.send(sender, outputs)
         await self._table.commit(partition, folded.rows, folded.index)

@@ -19,7 +19,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from tests.bench.measure import tell
-from tests.bench.stage import ROOT, broker
+from tests.bench.stage import ROOT, broker, spent_s
 from tests.integration.house import House
 
 PROCESSES: Final = ("gateway", "worker", "api", "projection")
@@ -34,9 +34,10 @@ PREFIX: Final = "bench."
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One run. `lag_s`: from the last webhook's due instant until all was announced."""
+    """One run. `lag_s`: from the last webhook's due instant until all was announced. `cpu_us`: by process."""
 
     rate: int
+    cpu_us: dict[str, float]
     took_ms: list[float]
     answered_ms: list[float]
     lag_s: float
@@ -70,6 +71,8 @@ class Ear:
 async def _run(house: House, ear: Ear, run: int, rate: int, seconds: int) -> Found:
     port = house.url("gateway").rsplit(":", 1)[1]
     command = [sys.executable, "-m", "tests.bench.e2e_load", port, *map(str, (rate, seconds, run))]
+    pids = {name: house._running[name].pid for name in PROCESSES}
+    before_s = {name: spent_s(pid) for name, pid in pids.items()}
     load = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=ROOT, limit=1 << 26)
     said, _ = await load.communicate()
     assert load.returncode == 0, "the gateway refused webhooks"
@@ -79,8 +82,9 @@ async def _run(house: House, ear: Ear, run: int, rate: int, seconds: int) -> Fou
     while not due.keys() <= ear.heard.keys():
         assert time.monotonic() < give_up_at, f"{len(due.keys() - ear.heard.keys())} announcements are missing"
         await asyncio.sleep(0.1)
+    cpu_us = {name: (spent_s(pid) - before_s[name]) / len(due) * 1e6 for name, pid in pids.items()}
     lag_s = max(ear.heard[name] for name in due) - max(due.values())
-    return Found(rate, [(ear.heard[name] - at) * 1000 for name, at in due.items()], told["answered_ms"], lag_s)
+    return Found(rate, cpu_us, [(ear.heard[name] - at) * 1000 for name, at in due.items()], told["answered_ms"], lag_s)
 
 
 async def _all(house: House, bootstrap: str) -> list[Found]:
@@ -98,6 +102,8 @@ def e2e() -> None:
     with broker() as (bootstrap, folder):
         usual, many = _in_the_house(bootstrap, folder)
     _told(usual, "")
+    for name, us in usual.cpu_us.items():
+        tell(f"e2e_{name}_us", us, "us")
     if many.lag_s <= BEHIND_S:
         _told(many, "_5k")
         return

@@ -26,8 +26,8 @@ from tests.bench.stage import LOOK_EVERY_S, ROOT, broker, fill, sending, spent_s
 from tests.bench.worker import ours
 from tests.worker.live import Process
 
-PAIRS: Final = 10_000
-TOLD_AGAIN: Final = 10
+PAIRS: Final = 5_000
+TOLD_AGAIN: Final = 20
 FAUST_ROWS: Final = 40_000
 """Its own recovery is slow: it gets the first of the rows."""
 WITHIN_S: Final = 300.0

@@ -50,7 +50,6 @@ class Runner:
     group: str
     state_topic: str
     us: list[float] = field(default_factory=list)
-    took_s: float = 0.0
 
     async def done(self, sight: Sight, events: int, records: int) -> None:
         """Return when so many facts are committed and so many records written."""
@@ -131,24 +130,26 @@ async def started(held: ExitStack, bootstrap: str, folder: Path) -> list[Runner]
     return runners
 
 
-async def measured(runners: list[Runner], bootstrap: str, placed: list[Placed]) -> None:
-    """Every round each of them gets the same facts, one after the other."""
-    expected = Fold.empty()
+async def measured(runners: list[Runner], bootstrap: str, placed: list[Placed]) -> list[float]:
+    """Every round each of them gets the same facts, one after the other. What the fold alone costs, each round."""
+    expected, core_us = Fold.empty(), []
     async with sending(bootstrap) as producer, seeing(bootstrap) as sight:
         for turn in range(ROUNDS + 1):
             part = placed[turn * SLICE : (turn + 1) * SLICE]
+            began_s = time.process_time()
             for batch in batches(part):
                 expected.take(batch)
+            core_us.append((time.process_time() - began_s) / len(part) * 1e6)
             for runner in runners:
-                before_s, began_s = spent_s(runner.running.pid), time.monotonic()
+                before_s = spent_s(runner.running.pid)
                 await fill(producer, runner.names.of("permission.events"), by_partition(part))
                 await runner.done(sight, (turn + 1) * SLICE, expected.records)
                 if turn:
                     runner.us.append((spent_s(runner.running.pid) - before_s) / len(part) * 1e6)
-                    runner.took_s += time.monotonic() - began_s
         wanted = _digest(expected.rows.items()), expected.changes, expected.records
         for runner in runners:
             assert await _written(runner, sight) == wanted, f"{runner.name} wrote something else"
+    return core_us[1:]
 
 
 async def _written(runner: Runner, sight: Sight) -> tuple[str, int, int]:
@@ -169,30 +170,17 @@ def _digest(rows: Any) -> str:
     return digest.hexdigest()
 
 
-def core_us(placed: list[Placed]) -> float:
-    """The same rounds through the worker's fold alone, in this process."""
-    fold, rounds = Fold.empty(), []
-    for turn in range(ROUNDS + 1):
-        part = batches(placed[turn * SLICE : (turn + 1) * SLICE])
-        began_s = time.process_time()
-        for batch in part:
-            fold.take(batch)
-        rounds.append((time.process_time() - began_s) / SLICE * 1e6)
-    return statistics.median(rounds[1:])
-
-
 def worker() -> None:
     placed = facts(PAIRS)[: (ROUNDS + 1) * SLICE]
     assert len(placed) == (ROUNDS + 1) * SLICE
-    core = core_us(placed)
     with broker() as (bootstrap, folder), ExitStack() as held:
 
-        async def run() -> list[Runner]:
+        async def run() -> tuple[list[Runner], list[float]]:
             runners = await started(held, bootstrap, folder)
-            await measured(runners, bootstrap, placed)
-            return runners
+            return runners, await measured(runners, bootstrap, placed)
 
-        found = {runner.name: runner for runner in asyncio.run(run())}
+        runners, rounds_us = asyncio.run(run())
+    core, found = statistics.median(rounds_us), {runner.name: runner for runner in runners}
     us = {name: statistics.median(runner.us) for name, runner in found.items()}
     tell("worker_us", us["ours"], "us")
     tell("worker_core_us", core, "us")

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Process:
     log: Path
     running: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
+        """Start it. `environment`: for the test entry alone, such as where to die (`tests.worker.serve`)."""
         told = {
             field.name: getattr(self.settings, field.name)
             for field in dataclasses.fields(self.settings)
@@ -46,7 +47,11 @@ class Process:
         told["data_dir"] = str(self.settings.data_dir)
         with self.log.open("ab") as out:
             self.running = subprocess.Popen(
-                [sys.executable, "-m", "tests.worker.serve", json.dumps(told)], cwd=ROOT, stdout=out, stderr=out
+                [sys.executable, "-m", "tests.worker.serve", json.dumps(told)],
+                cwd=ROOT,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **environment},
             )
 
     def kill(self) -> None:
@@ -70,6 +75,13 @@ class Process:
             return refused.code, refused.read().decode()
         except OSError:
             return 0, ""
+
+    async def ended(self, within_s: float = 30) -> int:
+        """Wait until it ended by itself: the exit code, negative for a signal."""
+        running = self.running
+        assert running is not None
+        await until(lambda: running.poll() is not None, within_s)
+        return running.wait()
 
     async def ready(self) -> None:
         await until(lambda: self.alive() and self.ask("readyz")[0] == 200, 45)
@@ -110,7 +122,13 @@ class Scene:
     folder: Path
     processes: list[Process] = dataclasses.field(default_factory=list)
 
-    def worker(self, instance: str = "1", partitions: int = PARTITIONS, **settings: Any) -> Process:
+    def worker(
+        self,
+        instance: str = "1",
+        partitions: int = PARTITIONS,
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> Process:
         made = WorkerSettings(
             kafka_bootstrap=self.bootstrap,
             topic_prefix=self.names.prefix,
@@ -122,7 +140,7 @@ class Scene:
         )
         process = Process(made, self.folder / f"worker-{instance}.log")
         self.processes.append(process)
-        process.start()
+        process.start(**(environment or {}))
         return process
 
     async def send(self, raws: Iterable[Raw]) -> None:

@@ -92,7 +92,7 @@ def _deliver(states: dict[bytes, PairState], fact: PairFact) -> None:
 
 def evidence(state: PairState) -> PairState:
     """The state without its bookkeeping, which depends on the order of arrival."""
-    return state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0)
+    return state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0, walked=None)
 
 
 def _sent(number: str, user: str, message_id: str, at: int) -> Raw:

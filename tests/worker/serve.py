@@ -1,16 +1,135 @@
-"""A worker process for tests: `python -m tests.worker.serve '<settings as JSON>'`."""
+"""A worker process for tests: `python -m tests.worker.serve '<settings as JSON>'`.
 
+With `TEST_WORKER_DIES=<step>` it kills itself when it comes to that step of the order of a batch a second time;
+with `TEST_WORKER_BLOCKS=1` its first batch blocks the event loop, under a watchdog of two seconds. Production code
+knows nothing of either.
+"""
+
+import functools
 import json
+import os
+import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from streams.worker import main as worker_main
+from streams.worker import outputs
+from streams.worker.exits import Watchdog
 from streams.worker.main import run
+from streams.worker.outputs import Outbox
 from streams.worker.settings import WorkerSettings
+from streams.worker.table import BatchTable
+from streams.worker.transport import BatchConsumer
+from streams.worker.writing import Writer
+
+
+class Death:
+    """Kills this process when it is asked for the `at`-th time."""
+
+    def __init__(self, at: int = 2) -> None:
+        self._asked, self._at = 0, at
+
+    def __call__(self) -> None:
+        self._asked += 1
+        if self._asked >= self._at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str, die: Callable[[], None], when: Callable[..., bool]) -> None:
+    """Die instead of calling a coroutine."""
+    stock = getattr(owner, name)
+
+    @functools.wraps(stock)
+    async def dying(*args: Any, **options: Any) -> Any:
+        if when(*args):
+            die()
+        return await stock(*args, **options)
+
+    setattr(owner, name, dying)
+
+
+def after(owner: Any, name: str, die: Callable[[], None], when: Callable[..., bool]) -> None:
+    """Die when a coroutine has come to its end."""
+    stock = getattr(owner, name)
+
+    @functools.wraps(stock)
+    async def dying(*args: Any, **options: Any) -> Any:
+        answer = await stock(*args, **options)
+        if when(*args):
+            die()
+        return answer
+
+    setattr(owner, name, dying)
+
+
+def has_rows(_self: Any, _partition: int, what: Any, *_: Any) -> bool:
+    return bool(getattr(what, "rows", what))
+
+
+def of_pairs(table: BatchTable, partition: int, rows: Any, *_: Any) -> bool:
+    return table.name == "pairs" and bool(rows)
+
+
+def tells_changes(_self: Any, _sender: Any, sent: Any) -> bool:
+    return any(name == "permission.changes" and rows for (name, _), rows in sent.items())
+
+
+def tells_facts(_self: Any, _sender: Any, sent: Any) -> bool:
+    return any(name == "permission.events" and rows for (name, _), rows in sent.items())
+
+
+def is_work(_self: Any, offsets: Any) -> bool:
+    return any(tp.topic.endswith("permission.events") for tp in offsets)
+
+
+def die_at(step: str) -> None:
+    """The steps of design 5, and the places between any two of them."""
+    die = Death()
+    match step:
+        case "folded":
+            before(Writer, "write", die, has_rows)
+        case "outputs queued":  # sent, the acknowledgement not awaited
+            after(outputs, "queue", die, lambda _sender, topic, *_: topic.endswith("permission.records"))
+        case "outputs acknowledged":
+            after(Outbox, "send", die, tells_changes)
+        case "changelog queued":
+            after(outputs, "queue", die, lambda _sender, topic, *_: topic.endswith("permission.state"))
+            sys.modules["streams.worker.table"].queue = outputs.queue  # type: ignore[attr-defined]
+        case "changelog acknowledged":
+            after(BatchTable, "_append", die, of_pairs)
+        case "stored":
+            after(BatchTable, "commit", die, of_pairs)
+        case "acknowledged":
+            before(BatchConsumer, "_commit", Death(at=1), is_work)  # one commit may be all there is
+        case "committed":
+            after(BatchConsumer, "_commit", Death(at=1), is_work)
+        case "translated":
+            after(Outbox, "send", die, tells_facts)
+        case _:
+            raise ValueError(step)
+
+
+def block() -> None:
+    """The first batch blocks the loop for longer than the watchdog bears."""
+
+    def blocks(*_: Any) -> bool:
+        time.sleep(60)
+        return False
+
+    before(Writer, "write", lambda: None, blocks)
+    setattr(worker_main, "Watchdog", functools.partial(Watchdog, loop_lag_s=2.0))  # noqa: B010 - it is a class
 
 
 def main(told: str) -> int:
     fields = json.loads(told)
     fields["data_dir"] = Path(fields["data_dir"])
+    if step := os.environ.get("TEST_WORKER_DIES"):
+        die_at(step)
+    if os.environ.get("TEST_WORKER_BLOCKS"):
+        block()
     return run(WorkerSettings(**fields))
 
 

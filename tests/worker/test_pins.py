@@ -36,7 +36,9 @@ from mode.utils.queues import FlowControlEvent, FlowControlQueue
 from streams.worker.app import build, faust_app
 from streams.worker.batches import batched_topic
 from streams.worker.measures import Measures
+from streams.worker.places import CheckedRecovery
 from streams.worker.settings import WorkerSettings
+from streams.worker.stores import LocalStore
 from streams.worker.transport import FETCH_WAIT_MS, BatchConsumer, FetchThread
 
 
@@ -264,3 +266,31 @@ def test_timers_ask_who_leads_at_each_turn() -> None:
     assert "self.is_leader()" in source(App.timer)
     assert callable(App.is_leader)
     assert callable(PartitionAssignor.assigned_actives)
+
+
+def test_recovery_asks_where_each_partition_stands_before_it_seeks_and_our_look_is_there(
+    settings: WorkerSettings,
+) -> None:
+    text = source(Recovery._restart_recovery.fun)
+    assert in_order(
+        text, "self._build_highwaters", "active_highwaters", "self._build_offsets", '"active"', "_seek_offsets"
+    )
+    assert list(inspect.signature(Recovery._build_offsets).parameters) == [
+        "self",
+        "consumer",
+        "tps",
+        "destination",
+        "title",
+    ]
+    assert isinstance(cast(TableManager, faust_app(settings).tables).recovery, CheckedRecovery)
+
+
+def test_every_opening_of_a_store_goes_through_ours(settings: WorkerSettings) -> None:
+    assert "self._open_for_partition(partition)" in source(Store._db_for_partition)
+    assert "self._new_store()" in source(Collection.data.fget)
+    assert isinstance(build(settings, Measures()).table.data, LocalStore)
+
+
+def test_faust_shows_no_data_by_http(settings: WorkerSettings) -> None:
+    conf = faust_app(settings).conf
+    assert (conf.web_enabled, conf.web_tables_enabled, conf.web_router_enabled) == (False, False, False)

@@ -16,7 +16,6 @@ from streams.worker.app import build
 from streams.worker.exits import Code
 from streams.worker.health import Health
 from streams.worker.logs import QUIET_S, RateLimit, set_up_logs
-from streams.worker.main import run
 from streams.worker.measures import Measures
 from streams.worker.settings import WorkerSettings
 from streams.worker.startup import FREE, SHARED, Unfit, check_topics, hold, leader_topic, topic_counts
@@ -173,14 +172,6 @@ def logs_as_they_were() -> Iterator[None]:
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
     structlog.reset_defaults()
-
-
-def test_a_further_generation_is_refused_with_the_setting_to_change(
-    settings: WorkerSettings, logs_as_they_were: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(dataclasses.replace(settings, generation=2)) == Code.GENERATION_UNFIT
-    assert "CALLGRANT_GENERATION is 2" in capsys.readouterr().out
-    assert not settings.folder.exists()
 
 
 def test_a_line_is_one_json_object(logs_as_they_were: None) -> None:
