@@ -104,8 +104,7 @@ class Verification:
             left_s = max(1.0, give_up_at - time.monotonic())
             await self._log.until_read(group, await self._topics.note(*topics), left_s, remedy, self._tell)
 
-        if self._names.generation == 1:  # another only folds
-            await until_read(worker, WORKER_READS, "webhooks.raw", "actions.raw")
+        await until_read(worker, WORKER_READS, "webhooks.raw", "actions.raw")
         await until_read(worker, WORKER_READS, "permission.events", "business.events")
         for topic in ("permission.events", "business.events"):
             whole(self._names.of(topic), self._topics.spans[topic])

@@ -130,7 +130,7 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOffered:
-    """A call was placed (domain 3.6, `connect`), or the business says that it placed one."""
+    """A call was placed (domain 3.6, `connect`), or the business says that it placed one (`reported`)."""
 
     fact_id: str
     phone_number_id: str
@@ -145,6 +145,7 @@ class CallOffered:
     reservation_id: str | None
     aliases: tuple[str, ...] = ()
     forwarded: bool = False
+    reported: bool = False
     type: Literal["call_offered"] = "call_offered"
 
 

@@ -105,7 +105,8 @@ class Refusal(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call with what became of it. `started_at` is exact, `accepted_at` the report of the pick-up.
+    """One call with what became of it. `started_at` is exact, `accepted_at` the report of the pick-up; `offered_at` is
+    the provider's word, `reported_at` the business's.
 
     The JSON has a letter for the direction (`b`, `u`: who began it) and for the status (`c` completed, `f` failed, `x`
     cancelled).
@@ -129,6 +130,7 @@ class Call(NamedTuple):
     reservation_id: str | None = None
     disposition: str | None = None
     disposed_at: int | None = None
+    reported_at: int | None = None
 
 
 class Message(NamedTuple):
@@ -234,7 +236,7 @@ _WIDTHS: Final[dict[Any, tuple[int, int]]] = {
     Decision: (4, 9),
     Request: (1, 13),
     Refusal: (5, 8),
-    Call: (2, 18),
+    Call: (2, 19),
     Message: (2, 2),
 }
 """How many elements a stored mark of the kind has, at least and at most."""

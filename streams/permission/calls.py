@@ -42,12 +42,21 @@ def outcome_of(call: Call) -> str:
     return "cancelled" if call.status == "cancelled" else "unanswered"
 
 
+def offered_at(call: Call) -> int | None:
+    """When it was placed, by the provider's word or the business's, whichever is earlier; None: nobody said."""
+    if call.offered_at is None or call.reported_at is None:
+        return call.offered_at if call.reported_at is None else call.reported_at
+    return min(call.offered_at, call.reported_at)
+
+
 def begun_at(call: Call) -> int:
     """The earliest sign of the call: what files it under a day, and what opens the service window when the user
     called.
     """
     signs = (call.offered_at, call.ringing_at, call.accepted_at, call.started_at, call.rejected_at, call.terminated_at)
-    return min((sign for sign in (*signs, call.disposed_at) if sign is not None), default=call.recorded_at)
+    return min(
+        (sign for sign in (*signs, call.disposed_at, call.reported_at) if sign is not None), default=call.recorded_at
+    )
 
 
 def connected_starts(calls: Sequence[Call], direction: str | None = None) -> list[int]:

@@ -235,7 +235,7 @@ def _said_of_call(
         case CallOffered():
             return (
                 (_CALL["direction"], fact.direction),
-                (_CALL["offered_at"], at),
+                (_CALL["reported_at" if fact.reported else "offered_at"], at),
                 (_CALL["campaign"], fact.campaign),
                 (_CALL["origin"], fact.origin),
                 (_CALL["reservation_id"], fact.reservation_id),

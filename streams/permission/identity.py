@@ -177,16 +177,21 @@ def _of_call(state: PairState, call: Call) -> list[PairFact]:
         fact_id = derived_id(kind, state.phone_number_id, call.call_id)
         return {"fact_id": fact_id, "call_id": call.call_id, **_common(state, at, call.recorded_at)}
 
-    if call.offered_at is not None:
-        facts.append(
-            CallOffered(
-                direction=direction,
-                campaign=call.campaign,
-                origin=origin,
-                reservation_id=call.reservation_id,
-                **common("call_offered", call.offered_at),
+    for reported, at in ((False, call.offered_at), (True, call.reported_at)):
+        if at is not None:
+            known = common("call_offered", at)
+            if reported:
+                known["fact_id"] = derived_id("call_offered", state.phone_number_id, call.call_id, "started")
+            facts.append(
+                CallOffered(
+                    direction=direction,
+                    campaign=call.campaign,
+                    origin=origin,
+                    reservation_id=call.reservation_id,
+                    reported=reported,
+                    **known,
+                )
             )
-        )
     if call.ringing_at is not None:
         facts.append(CallRinging(**common("call_ringing", call.ringing_at)))
     for exact, at in ((False, call.accepted_at), (True, call.started_at)):

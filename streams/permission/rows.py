@@ -6,7 +6,7 @@ Owns the field names of rows; what they say is judged elsewhere. Refuses to numb
 from typing import Any
 
 from schemas.marks import Call
-from streams.permission.calls import begun_at, connected_at, is_over, outcome_of, pulses_of
+from streams.permission.calls import begun_at, connected_at, is_over, offered_at, outcome_of, pulses_of
 from streams.permission.grants import Grant
 from streams.permission.requests import Life
 
@@ -37,7 +37,7 @@ def call_row(call: Call) -> Row:
         "direction": call.direction or "business_initiated",
         "outcome": outcome_of(call),
         "anchor_at": begun_at(call),
-        "started_at": call.offered_at if call.offered_at is not None else begun_at(call),
+        "started_at": offered_at(call) or begun_at(call),
         "connected_at": connected_at(call),
         "ended_at": ended_at if is_over(call) else None,
         "duration_s": call.duration_s,

@@ -276,6 +276,7 @@ def _cut(call: Call, at: int) -> Call | None:
     over, disposed = _seen(call.terminated_at, at), _seen(call.disposed_at, at)
     cut = call._replace(
         offered_at=_seen(call.offered_at, at),
+        reported_at=_seen(call.reported_at, at),
         ringing_at=_seen(call.ringing_at, at),
         accepted_at=_seen(call.accepted_at, at),
         started_at=_seen(call.started_at, at),
@@ -288,7 +289,16 @@ def _cut(call: Call, at: int) -> Call | None:
         disposition=call.disposition if disposed is not None else None,
         disposed_at=disposed,
     )
-    signs = (cut.offered_at, cut.ringing_at, cut.accepted_at, cut.started_at, cut.rejected_at, over, disposed)
+    signs = (
+        cut.reported_at,
+        cut.offered_at,
+        cut.ringing_at,
+        cut.accepted_at,
+        cut.started_at,
+        cut.rejected_at,
+        over,
+        disposed,
+    )
     return cut if any(sign is not None for sign in signs) else None
 
 

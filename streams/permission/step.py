@@ -179,8 +179,9 @@ def _handed_on(state: PairState, fact: PairFact) -> Step:
     if evidence.links == state.links:
         return Step(state, forwards=() if fact.type == "users_linked" else (on,), repeated=fact.type == "users_linked")
     new = state._replace(version=state.version + 1, links=evidence.links, recorded_at=fact.recorded_at)
-    record = _record(new, NO_ROWS, (), fact)
-    return Step(new, record=record)
+    if {link.wa_id for link in evidence.links} == {link.wa_id for link in state.links}:
+        return Step(new)  # told before, of a later payload: analytics files a fact under its day, and has this one
+    return Step(new, record=_record(new, NO_ROWS, (), fact))
 
 
 def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy: Policy, number: Number) -> Step:

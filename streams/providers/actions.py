@@ -107,6 +107,7 @@ def _attempt(
                 fact_id=derived_id("call_offered", number, action.call_id, "started"),
                 call_id=action.call_id,
                 direction="business_initiated",
+                reported=True,
                 **about,
             )
         case RequestRefusedAction() | CallRefusedAction():

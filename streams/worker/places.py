@@ -15,9 +15,13 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from schemas.codec import Unreadable, decode_fact
+from schemas.business import name_of
+from schemas.codec import decode_fact
+from schemas.events import NumberFact, PairFact
+from schemas.ids import Pair, partition_of
 from streams.worker.codes import Code
 from streams.worker.exits import die
+from streams.worker.rows import Arrival
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +90,13 @@ class CheckedRecovery(Recovery):
         await super()._build_offsets(consumer, tps, destination, title)
 
     async def _check(self, consumer: Any, tps: set[TP], stored: Mapping[TP, int | None]) -> None:
+        ends = {tp: last + 1 for tp, last in self.active_highwaters.items()}
         starts = await consumer.earliest_offsets(*tps)
-        for tp in sorted(tps):
-            end = self.active_highwaters[tp] + 1
+        for tp in sorted(tps & ends.keys()):
+            end = ends[tp]
             folded = await self._folded(consumer, tp) if end == 0 and stored.get(tp) is None else 0
+            if self.signal_recovery_start.is_set():
+                return  # assigned anew meanwhile: looked at again
             place = Place(stored=stored.get(tp), start=starts.get(tp) or 0, end=end, folded=folded)
             gone = judge(place)
             if gone is not None:
@@ -115,7 +122,7 @@ class CheckedRecovery(Recovery):
         return 0
 
     async def _leaves_a_row(self, source: TP, until: int) -> bool:
-        """Whether one of the first records is a fact at all: what was put aside leaves none."""
+        """Whether one of the first records does."""
         brokers = [f"{url.host}:{url.port}" for url in self.app.conf.broker]
         reader = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
         place = TopicPartition(source.topic, source.partition)
@@ -128,11 +135,23 @@ class CheckedRecovery(Recovery):
             while seen < SAMPLED and await reader.position(place) < until:
                 for record in (await reader.getmany(place, timeout_ms=500, max_records=SAMPLED)).get(place, ()):
                     seen += 1
-                    if record.value is not None and not isinstance(decode_fact(record.value), Unreadable):
+                    if leaves_a_row(record, self.app.conf.topic_partitions):
                         return True
             return False
         finally:
             await reader.stop()
+
+
+def leaves_a_row(record: Arrival, partitions: int) -> bool:
+    """Whether a record of a log is a fact in its place, and so was folded into a row rather than put aside."""
+    fact = decode_fact(record.value) if record.value is not None else None
+    if isinstance(fact, PairFact):
+        key = Pair(fact.phone_number_id, fact.user).key
+    elif isinstance(fact, NumberFact):
+        key = name_of(fact).encode("utf-8", "replace")
+    else:
+        return False
+    return record.key == key and partition_of(key, partitions) == record.partition
 
 
 class CheckedTables(TableManager):

@@ -199,7 +199,9 @@ class Life:
         yield Happening((offered,), (*ITEMS, "zernio") if by_user else ITEMS)
         if not by_user and dice.random() < 0.5:
             fact_id = derived_id("call_offered", self._number, call_id, "started")
-            started = CallOffered(fact_id=fact_id, **about, occurred_at=at, campaign="camp-43", **nobody_says)
+            started = CallOffered(
+                fact_id=fact_id, **about, occurred_at=at, campaign="camp-43", reported=True, **nobody_says
+            )
             yield Happening((started,), REPORTS)
         if not by_user:
             fact_id = derived_id("call_ringing", self._number, call_id)

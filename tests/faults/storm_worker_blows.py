@@ -37,7 +37,7 @@ def gusts(seed: int, *, kills: int, pauses: int, rebalances: int, brokers: int) 
     gust and never one of whoever is paused."""
     dice = Random(seed)
     openings = ["pause"] * pauses + ["rebalance"] * rebalances + ["broker"] * brokers
-    openings += ["calm"] * max(0, kills - len(openings))
+    openings += ["calm"] * max(0, (kills + 1) // 2 - len(openings))
     dice.shuffle(openings)
     drawn = list(_opened(openings, dice))
     for place in dice.sample([*range(len(drawn)), *range(len(drawn))], kills):

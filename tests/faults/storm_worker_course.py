@@ -11,24 +11,26 @@ import contextlib
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from deploy.broker.node import LocalBroker
 from streams.worker.codes import NEEDS_A_PERSON
+from streams.worker.settings import WorkerSettings
 from tests.faults.storm_worker_blows import MEMBERS, Blow, Gust
 from tests.faults.storm_worker_past import Item
 from tests.faults.storm_worker_sender import LOOK_EVERY_S, Sender
 from tests.integration.house import House
 from tests.ports import free_port
 
-SESSION_S: Final = 10.0
-FROZEN_S: Final = SESSION_S + 2.5
+FROZEN_S: Final = WorkerSettings(kafka_bootstrap="", data_dir=Path()).session_timeout_s + 2.5
 """Beyond the session: the broker has given the partitions away before the worker wakes up."""
 WITHIN_S: Final = 180.0
 """What a blow waits for must come about."""
+T = TypeVar("T")
 STATIC: Final = 3
 """The group knows this one by name: it keeps its place through a restart, the others make a rebalance of it."""
 
@@ -87,38 +89,39 @@ class Storm:
         self._house, self._sender, self._node = house, sender, node
         self._wanted = {_name(member) for member in MEMBERS}
 
-    async def rage(self, schedule: Sequence[Gust], items: Sequence[Item]) -> None:
-        """Every blow struck, everything sent. The workers run afterwards, whoever they then are."""
-        began_s = monotonic()
+    async def begin(self) -> None:
+        """The three workers, started and ready."""
         for name in self._wanted:
             self._house.start(name)
         for name in self._wanted:
             await asyncio.to_thread(self._house.until_ready, name)
-        keeper = asyncio.create_task(self._keep())
+
+    async def kept(self, work: Coroutine[Any, Any, T]) -> T:
+        """The work, to its end, while whatever ends is started again; a keeper that gives up ends it."""
+        keeper, working = asyncio.create_task(self._keep()), asyncio.create_task(work)
         try:
-            blows = asyncio.create_task(self._all(schedule, items))
-            await asyncio.wait((keeper, blows), return_when=asyncio.FIRST_COMPLETED)
-            if not blows.done():
-                blows.cancel()
+            await asyncio.wait((keeper, working), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                working.cancel()
                 await keeper
-            await blows
+            return await working
         finally:
             keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-            self.course.storm_s = monotonic() - began_s
+            await asyncio.gather(keeper, working, return_exceptions=True)
 
-    async def calm(self) -> None:
-        """Wait until every worker that should run is ready, those that end until then started again."""
-        keeper = asyncio.create_task(self._keep())
-        for name in self._wanted:
+    async def rage(self, schedule: Sequence[Gust], items: Sequence[Item]) -> None:
+        """Every blow struck, everything sent; afterwards whoever should run is ready."""
+        began_s = monotonic()
+        await self._all(schedule, items)
+        self.course.storm_s = monotonic() - began_s
+        for name in sorted(self._wanted):
             await self._until_ready(name)
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
 
     async def stop(self) -> None:
         """All workers, by TERM."""
-        for name in sorted(self._wanted):
-            self.course.stopped.append(await asyncio.to_thread(self._house.stop, name))
+        self.course.stopped += await asyncio.gather(
+            *[asyncio.to_thread(self._house.stop, name) for name in self._wanted]
+        )
         self._wanted.clear()
 
     async def _all(self, schedule: Sequence[Gust], items: Sequence[Item]) -> None:

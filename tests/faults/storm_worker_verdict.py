@@ -4,15 +4,19 @@ Owns reading the topics, the last words of every pair, and the order of the comp
 those of the storm over the border (`ledger.py`, `verdict.py`), by the tests' own judge. Refuses to read a webhook.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
 import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.envelope import DELIVERY_ID, PROVIDER, RECEIVED_AT, SECRET_SLOT, received_at_of
+from schemas.marks import Decision
 from schemas.policy import DEFAULT_POLICY
-from schemas.topics import TopicNames
+from schemas.state import decode_state, encode_state
+from schemas.topics import MAX_RECORD_BYTES, TopicNames
 from tests.faults.doors import Stored, digest_of
 from tests.faults.ledger import Ledger, Logged, findings
 from tests.faults.verdict import (
@@ -28,39 +32,63 @@ from tests.faults.verdict import (
     wrong_numbers,
     wrong_states,
 )
-from tests.integration.log import Log, Record
+from tests.integration.log import Record
 from tests.oracle.business import Business
 from tests.oracle.judge import judge
-from tests.worker.replica import kept_by_version
+from tests.worker.replica import LostEvidence, kept_by_version
 
 RAW: Final = ("webhooks.raw", "actions.raw")
+TOPICS: Final = (
+    *RAW,
+    "deadletters",
+    "business.events",
+    "permission.events",
+    "permission.changes",
+    "permission.state",
+)
 NOTHING_YET: Final = {"permission": {"status": "no_permission"}, "reason": "never"}
 
 
-async def wrong_everywhere(
-    log: Log, names: TopicNames, ledger: Ledger, announced_until: int, dice: Random
+async def everything(bootstrap: str, names: TopicNames, partitions: int) -> dict[str, list[Record]]:
+    """Every record of what is compared, in order of offset within a partition."""
+    parts = {TopicPartition(names.of(topic), each): topic for topic in TOPICS for each in range(partitions)}
+    found: dict[str, list[Record]] = {topic: [] for topic in TOPICS}
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, max_partition_fetch_bytes=MAX_RECORD_BYTES)
+    await consumer.start()
+    try:
+        consumer.assign(list(parts))
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(list(parts))
+        while any([await consumer.position(part) < end for part, end in ends.items()]):
+            for part, records in (await consumer.getmany(timeout_ms=200, max_records=20_000)).items():
+                found[parts[part]] += map(_record, records)
+    finally:
+        await consumer.stop()
+    return found
+
+
+def wrong_everywhere(
+    left: Mapping[str, Sequence[Record]], ledger: Ledger, announced_until: int, dice: Random
 ) -> dict[str, Findings]:
     """By topic what differs from the ledger and the judge; empty when all is as it should be. `announced_until`: every
-    deadline up to this instant was announced. Raises `LostEvidence` where a row came back poorer."""
-    raw = [logged(name, record) for name in RAW for record in await log.everything_on(names.of(name))]
+    deadline up to this instant was announced."""
+    raw = [logged(topic, record) for topic in RAW for record in left[topic]]
     truth = truth_of(ledger, raw)
-    states = await log.everything_on(names.of("permission.state"))
-    changes = await log.everything_on(names.of("permission.changes"))
-    kept_by_version(states)
+    states, changes = left["permission.state"], left["permission.changes"]
     wrong: dict[str, Findings] = {
-        "raw": findings(ledger, raw),
-        "deadletters": wrong_letters(truth, await log.everything_on(names.of("deadletters"))),
-        "business.events": wrong_numbers(await log.everything_on(names.of("business.events"))),
-        "permission.events": wrong_events(truth, await log.everything_on(names.of("permission.events"))),
+        "raw topics": findings(ledger, raw),
+        "deadletters": wrong_letters(truth, left["deadletters"]),
+        "business.events": wrong_numbers(left["business.events"]),
+        "permission.events": wrong_events(truth, left["permission.events"]),
         "permission.changes": wrong_changes(changes) | wrong_last_words(truth, changes, announced_until),
-        "permission.state": wrong_states(truth, newest(states), announced_until, dice),
+        "permission.state": poorer_rows(states) | wrong_states(truth, newest(states), announced_until, dice),
     }
     return {topic: found for topic, found in wrong.items() if found}
 
 
 def wrong_last_words(truth: Truth, changes: Iterable[Record], at: int) -> Findings:
-    """The last thing announced of a pair, repeats left out, is how it stands; of no other pair anything is announced
-    but that its user has another name."""
+    """The last thing announced of a pair, repeats left out, is how it stands at `at`; of nobody else anything is
+    announced, but that a name of a user stands for another one."""
     heard: set[str] = set()
     last: dict[PairName, dict[str, Any]] = {}
     for change in changes:
@@ -70,14 +98,32 @@ def wrong_last_words(truth: Truth, changes: Iterable[Record], at: int) -> Findin
         said = orjson.loads(change.value)
         last[said["phone_number_id"], said["user"]] = said["after"]
     facts = truth.facts_by_pair()
-    scoped = {(number, name) for number, name, _ in truth.links()}
-    wrong: Findings = {"announced of nobody": [], "last words": []}
-    wrong["announced of nobody"] += [_masked(pair) for pair in last.keys() - facts.keys() - scoped]
+    other_names = {(number, scoped) for number, scoped, _ in truth.links()}
+    wrong: Findings = {"announced of nobody": [_masked(pair) for pair in last.keys() - facts.keys() - other_names]}
+    wrong["last words"] = []
     for pair, told in facts.items():
         after, due = last.get(pair, NOTHING_YET), judge(told, *pair, at, DEFAULT_POLICY, Business())
         if (after["permission"], after["reason"]) != (due["permission"], due["standing"]["reason"]):
             wrong["last words"].append(_masked(pair))
     return {kind: each for kind, each in wrong.items() if each}
+
+
+def poorer_rows(states: Iterable[Record]) -> Findings:
+    """On the way no reader of rows, who keeps the higher version, takes one that lacks what it had. A decision counts
+    by its id and word: told through another door, it came in earlier or says more."""
+    try:
+        kept_by_version(map(_by_ids, states))
+    except LostEvidence as fault:
+        return {"came back poorer": [str(fault)]}
+    return {}
+
+
+def _by_ids(record: Record) -> Record:
+    if not record.value:
+        return record
+    state = decode_state(record.value)
+    decisions = tuple(Decision(id=each.id, at=0, recorded_at=0, what=each.what) for each in state.decisions)
+    return replace(record, value=encode_state(state._replace(decisions=decisions)))
 
 
 def logged(topic: str, record: Record) -> Logged:
@@ -87,6 +133,11 @@ def logged(topic: str, record: Record) -> Logged:
     assert received_at is not None
     stored = Stored(topic, said[PROVIDER], said[SECRET_SLOT], digest_of(record.value))
     return Logged(said[DELIVERY_ID], stored, record.partition, record.offset, received_at)
+
+
+def _record(each: Any) -> Record:
+    headers = {name: value.decode("utf-8", "replace") for name, value in each.headers}
+    return Record(each.partition, each.offset, each.key, each.value, headers)
 
 
 def told_everywhere(wrong: dict[str, Findings]) -> Sequence[str]:

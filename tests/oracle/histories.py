@@ -188,10 +188,11 @@ def call_fact(kind: type[PairFact], name: str, plan: Plan, at: int, **more: Any)
 def all_of_a_call(plan: Plan, campaign: str | None = None) -> list[PairFact]:
     """Everything that is told of a call in life. Its terminate and the pick-up it proves come together."""
     direction = "user_initiated" if plan.by_user else "business_initiated"
-    started = {"direction": direction, "origin": None, "reservation_id": None}
+    started: dict[str, Any] = {"direction": direction, "origin": None, "reservation_id": None}
     over_at = plan.starts_at + plan.lasts_s
     facts = [call_fact(CallOffered, "call_offered", plan, plan.starts_at - 5, campaign=None, **started)]
     if not plan.by_user:
+        started["reported"] = True
         facts.append(call_fact(CallOffered, "call_started", plan, plan.starts_at - 6, campaign=campaign, **started))
         facts.append(call_fact(CallRinging, "call_ringing", plan, plan.starts_at - 3))
     if plan.picked_up and not plan.by_user:

@@ -60,7 +60,8 @@ def _refused(action: dict[str, Any], about: dict[str, Any], more: dict[str, Any]
 
 def _call_started(action: dict[str, Any], about: dict[str, Any], more: dict[str, Any]) -> CallOffered:
     fact_id = derived_id("call_offered", action["phone_number_id"], action["call_id"], "started")
-    return CallOffered(fact_id=fact_id, call_id=action["call_id"], direction="business_initiated", **about, **more)
+    told: dict[str, Any] = {"call_id": action["call_id"], "direction": "business_initiated", "reported": True}
+    return CallOffered(fact_id=fact_id, **told, **about, **more)
 
 
 def _disposition(action: dict[str, Any], about: dict[str, Any], _more: dict[str, Any]) -> DispositionRecorded:

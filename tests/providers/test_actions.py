@@ -119,6 +119,7 @@ def test_a_started_call_is_an_offer_of_the_business() -> None:
         user=USER,
         call_id="wacid.TESTCALL0001",
         direction="business_initiated",
+        reported=True,
         **BASE,
         **TAGS,
     )
@@ -131,6 +132,7 @@ def test_what_the_business_and_what_meta_say_of_one_call_are_two_facts() -> None
     assert isinstance(theirs, CallOffered)
     assert ours.call_id == theirs.call_id
     assert ours.fact_id != theirs.fact_id
+    assert (ours.reported, theirs.reported) == (True, False)
 
 
 def test_a_disposition_is_about_a_call() -> None:

@@ -11,10 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from streams.worker.codes import Code
-from streams.worker.places import Place, judge
+from streams.worker.places import Place, judge, leaves_a_row
 from streams.worker.settings import WorkerSettings
 from streams.worker.stores import trouble_of
+from tests.permission.story import T0, sent
 from tests.worker.conftest import Deaths
+from tests.worker.stand_ins import fact_record, record
 from tests.worker.test_table import Bench, came_back, key, row
 
 
@@ -263,3 +265,13 @@ def test_where_a_partition_stands_says_whether_rows_are_gone(
     gone = judge(Place(stored=stored, start=start, end=end, folded=folded))
 
     assert (gone.code if gone is not None else None) == code
+
+
+def test_only_a_fact_in_its_place_must_have_left_a_row() -> None:
+    fact = fact_record(sent("r1", T0))
+
+    assert leaves_a_row(fact, 1)
+    assert not leaves_a_row(fact._replace(key=b"700100200300400/447700900999"), 1)
+    assert not leaves_a_row(fact._replace(partition=1), 1)
+    assert not leaves_a_row(fact._replace(value=None), 1)
+    assert not leaves_a_row(record(b"[]", key=fact.key), 1)
