@@ -13,8 +13,9 @@ from typing import Any, Final
 import orjson
 
 from schemas.envelope import Headers, raw_record
+from schemas.ids import is_wa_id
 from tests.faults.doors import Kept, Parcel, sealed
-from tests.faults.lives import AT_RECEIPT, DAY_S, HOUR_S, Life
+from tests.faults.lives import AT_RECEIPT, DAY_S, HOUR_S, Happening, Life
 from tests.faults.parcels import USERS
 from tests.faults.telling import Told, tell
 from tests.faults.telling_meta import DISPLAYS, NUMBERS
@@ -84,14 +85,32 @@ def _told(facts: int, now: int, dice: Random) -> list[Told]:
     del pairs[max(50, facts // FACTS_OF_A_PAIR) :]
     told: list[Told] = []
     known: set[str] = set()
+    alone: dict[tuple[str, str], Happening] = {}
     serial = 0
     while len(known) < facts:
         number, user = pairs[serial % len(pairs)]
         for happening in Life(number, user, serial, now, dice).happenings():
             known.update(fact.fact_id for fact in happening.facts)
-            told += [tell(happening, dice) for _ in range(2 if dice.random() < RETOLD_SHARE else 1)]
+            for _ in range(2 if dice.random() < RETOLD_SHARE else 1):
+                one = tell(happening, dice)
+                told.append(one)
+                alone.setdefault((one.number, one.facts[0].user), happening)
         serial += 1
+    linked = {(number, scoped) for one in told for number, scoped, _ in one.links}
+    told += [
+        _shown_both(happening, dice)
+        for (number, name), happening in alone.items()
+        if not is_wa_id(name) and (number, name) not in linked
+    ]
     return told
+
+
+def _shown_both(happening: Happening, dice: Random) -> Told:
+    """Told once more, with both names of the user: of one whose names are never shown together nobody can know that
+    they are one user, so rows of the same request may lie under each."""
+    while not (one := tell(happening, dice)).links:
+        pass
+    return one
 
 
 def _parcels(told: Sequence[Told], now: int, dice: Random) -> Iterator[Parcel]:

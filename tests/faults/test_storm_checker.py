@@ -251,6 +251,9 @@ def test_the_past_is_that_of_its_seed_and_as_large_as_asked(
     assert all(item.kept.stored.digest == digest_of(item.value) for item in items)
     assert findings(ledger, log) == {}
     assert max(Counter(item.kept.delivery_id for item in items).values()) > 1, "some bytes come again"
+    names = {(fact.phone_number_id, fact.user) for item in items for fact in item.kept.facts}
+    joined = {(number, scoped) for item in items for number, scoped, _ in item.kept.links}
+    assert {(number, name) for number, name in names if name.startswith("GB.")} <= joined
     assert {reason for item in items for reason in item.kept.parks} == {"not_json"}
 
 
