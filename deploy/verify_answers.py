@@ -59,12 +59,15 @@ async def compare(
             raise NobodyAnswers(f"no api runs at {url}") from fault
         except httpx.HTTPError as fault:
             raise CannotJudge(f"the api at {url} did not answer ({type(fault).__name__})") from fault
+        refusal: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(AT_ONCE):
                     group.create_task(one_after_the_other())
         except* CannotJudge as faults:
-            raise faults.exceptions[0] from None
+            refusal = faults.exceptions[0]  # raised in here, some Pythons would wrap it once more
+        if refusal is not None:
+            raise refusal
 
 
 async def _asked(client: httpx.AsyncClient, pair: Pair, at: int, within_s: float) -> dict[str, Any]:
