@@ -67,7 +67,7 @@ class Watchdog(threading.Thread):
     """Ends a worker that no longer gets anywhere. A thread, so that it sees a blocked event loop too.
 
     One time-out ends Faust's recovery for good, without a crash or an error line; the way out is a restart from the
-    committed offsets. `stall_s` must exceed the producer's request timeout.
+    committed offsets. `stall_s` must exceed the producer's request timeout, `frozen_s` is the session.
     """
 
     def __init__(
@@ -78,12 +78,14 @@ class Watchdog(threading.Thread):
         stall_s: float = 90.0,
         rebalance_s: float = 180.0,
         loop_lag_s: float = 30.0,
+        frozen_s: float = 10.0,
     ) -> None:
         super().__init__(daemon=True, name="watchdog")
         self._watched = watched
         self._call_in_loop = call_in_loop
         self._patience_s: dict[Waiting, float] = {"stall": stall_s, "rebalance": rebalance_s}
         self._loop_lag_s = loop_lag_s
+        self._frozen_s = frozen_s
         self.beat_at = time.monotonic()
 
     def loop_lag_s(self) -> float:
@@ -96,15 +98,24 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         """Look once a second, for ever."""
         mark: object = None
-        since = time.monotonic()
+        since = looked_at = time.monotonic()
         while True:
             time.sleep(WATCH_EVERY_S)
             now = time.monotonic()
+            self.woke(now - looked_at)
+            looked_at = now
             try:
                 self._call_in_loop(self._beat)
             except RuntimeError:
                 return  # the loop is closed: the process is ending by itself
             mark, since = self.look(now, mark, since)
+
+    def woke(self, slept_s: float) -> None:
+        """After a sleep of `slept_s`. One as long as the session: the whole process stood still, others own its
+        partitions, and threads that Faust ended meanwhile would never come back.
+        """
+        if slept_s > self._frozen_s:
+            die(Code.EXPELLED, "this process stood still for %.0f s: its session is over", slept_s)
 
     def look(self, now: float, mark: object, since: float) -> tuple[object, float]:
         """One look: the new mark and since when it stands. Ends the process when patience is over."""

@@ -62,7 +62,7 @@ def _work(settings: WorkerSettings, measures: Measures, health: Health) -> int:
     worker = build(settings, measures)
     running = faust.Worker(worker.app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
     running.spinner = None
-    watchdog = Watchdog(worker, loop.call_soon_threadsafe)
+    watchdog = Watchdog(worker, loop.call_soon_threadsafe, frozen_s=settings.session_timeout_s)
     health.ready, health.halted, health.loop_lag_s = worker.ready, worker.halted, watchdog.loop_lag_s
     measures.ready = worker.ready
     watchdog.start()

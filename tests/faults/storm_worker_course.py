@@ -118,11 +118,16 @@ class Storm:
             await self._until_ready(name)
 
     async def stop(self) -> None:
-        """All workers, by TERM."""
-        self.course.stopped += await asyncio.gather(
-            *[asyncio.to_thread(self._house.stop, name) for name in self._wanted]
-        )
+        """All workers, by TERM. One that does not heed it counts as killed; what they wrote is judged all the same."""
+        names = sorted(self._wanted)
         self._wanted.clear()
+        ends = await asyncio.gather(
+            *[asyncio.to_thread(self._house.stop, name) for name in names], return_exceptions=True
+        )
+        for end in ends:
+            if isinstance(end, BaseException):
+                print(end)
+            self.course.stopped.append(-signal.SIGKILL if isinstance(end, BaseException) else end)
 
     async def _all(self, schedule: Sequence[Gust], items: Sequence[Item]) -> None:
         share = -(-len(items) // sum(map(len, schedule)))

@@ -39,6 +39,15 @@ def test_no_progress_where_some_is_due_ends_the_worker(deaths: Deaths, why: Wait
     assert deaths.codes == [Code.STALLED]
 
 
+def test_a_process_that_stood_still_for_a_session_ends_when_it_wakes(deaths: Deaths) -> None:
+    dog = watchdog(Watched("new", None))
+    dog.woke(10.0)
+    assert deaths.codes == []
+    with pytest.raises(deaths.died):
+        dog.woke(12.5)
+    assert deaths.codes == [Code.EXPELLED]
+
+
 def test_progress_and_idleness_begin_the_patience_anew() -> None:
     now = time.monotonic()
     moving, idle = watchdog(Watched("new", "stall")), watchdog(Watched("same", None))
