@@ -79,6 +79,8 @@ def _status(
     answered, moved = _is_answered(new, name), requests.delivered_at(was) != requests.delivered_at(entry)
     if answered and (moved or fact.status == "failed"):
         return None
+    if fact.status == "sent":
+        return Onward(None, ((), ()), None, walked)  # the provider's word on the sending stands in no row
     if not answered and not (moved and _pushes(new, name)):
         return Onward(None, ((), (_waiting(new, entry, policy, walked),)), None, walked)
     walk = Walk.on(state, policy, number, walked)
