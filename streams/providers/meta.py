@@ -65,13 +65,18 @@ def walk(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str], *, e
     if payload.get("object", "whatsapp_business_account") != "whatsapp_business_account":
         notes.ignore("other_object")  # Messenger's `page` looks alike and is another product (domain 3.12)
         return
-    for place, entry in enumerate(items(payload, "entry", "$")):
+    entries = items(payload, "entry", "$")
+    if not entries:
+        notes.ignore("empty")
+    for place, entry in enumerate(entries):
         path = f"$.entry[{place}]"
         try:
             changes = items(mapping(entry, path), "changes", path)
         except Refused as refused:
             notes.park(refused.fault)
             continue
+        if not changes:
+            notes.ignore("empty")
         for at, change in enumerate(changes):
             try:
                 _change(notes, numbers, (entry, path), change, f"{path}.changes[{at}]", entry_is_number)

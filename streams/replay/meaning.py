@@ -32,6 +32,6 @@ def meaning(line: Line, numbers: Mapping[str, str]) -> Translation | Unreadable:
 def meaning_of(arrival: Arrival, numbers: Mapping[str, str]) -> Translation:
     """The facts of one body. An empty object holds nothing to judge and would otherwise pass in silence."""
     done = translate(arrival.provider, arrival.body, arrival.received_at, numbers)
-    if not (done.facts or done.ignored or done.parked) and b"".join(arrival.body.split()) == b"{}":
+    if not (done.facts or done.parked) and b"".join(arrival.body.split()) == b"{}":
         return Translation(parked=(_EMPTY,))
     return done
