@@ -7,9 +7,9 @@ session is said by `streams.kafka` itself.
 """
 
 import logging
+import os
 import re
 import sys
-from contextlib import suppress
 from traceback import walk_tb
 from typing import Final
 
@@ -36,8 +36,13 @@ class _Lines(structlog.PrintLogger):
     """Whoever reads the log may be gone, or its disk full: a line is lost then, and nothing else."""
 
     def msg(self, message: str) -> None:
-        with suppress(OSError):
+        try:
             super().msg(message)
+        except BrokenPipeError:
+            # What is still buffered would be tried once more when Python ends, and make of any end a failure.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError:
+            return
 
     log = debug = info = warn = warning = msg
     fatal = failure = err = error = critical = exception = msg

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from deploy.verify_compare import GRACE_S, compare_deadlines
+from deploy.verify_report import Findings
 from schemas.actions import instant
 from schemas.changes import change_id, encode_change
 from schemas.codec import encode_fact
@@ -169,6 +171,19 @@ def test_a_change_that_was_not_announced_is_lost() -> None:
     gone = worker.changes[len(worker.changes) // 2][1]["change_id"]
     worker.changes = [one for one in worker.changes if one[1]["change_id"] != gone]
     assert found_in(fold(facts, worker)) == NOTHING | {"lost": 1}
+
+
+def test_a_grant_that_ran_out_unannounced_is_overdue_a_minute_after_its_deadline() -> None:
+    facts, worker = past(1), Worker(random.Random(1))
+    worker.work(facts, ticks=False)
+    done = fold(facts, worker)
+    due = {key: state.due_at for key, state in worker.states.items() if state.due_at is not None}
+    assert due
+    first = min(due.values())
+    before, after = Findings(), Findings()
+    compare_deadlines(done.pairs, first + GRACE_S - 1, before)
+    compare_deadlines(done.pairs, max(due.values()) + GRACE_S, after)
+    assert (before.total, after.of("changes")) == (0, {"changes.overdue": len(due)})
 
 
 def test_a_fact_the_worker_never_got_is_missed() -> None:
