@@ -25,13 +25,15 @@ CHECKS: Final[dict[str, Check]] = {ACTIONS: check_action, SEND_LOG: check_exchan
 KNOWN: Final = ", ".join(sorted(PROVIDERS.keys() - {ACTIONS}))
 
 
-def arrivals(sources: Sources, told: Told | None = None) -> Iterator[tuple[Line, Arrival | Unreadable]]:
-    """Every line with what it holds."""
+def arrivals(
+    sources: Sources, told: Told | None = None, most_bytes: int | None = None
+) -> Iterator[tuple[Line, Arrival | Unreadable]]:
+    """Every line with what it holds. `most_bytes`: how long a body may be where it goes."""
     for line in sources.lines(told):
-        yield line, arrival_in(line)
+        yield line, arrival_in(line, most_bytes)
 
 
-def arrival_in(line: Line) -> Arrival | Unreadable:
+def arrival_in(line: Line, most_bytes: int | None = None) -> Arrival | Unreadable:
     """What a line holds: bytes that are a body as a whole, of a provider that is known and in a shape that is ours."""
     if not line.whole:
         return Unreadable(reason="line_too_long", path="$", detail=f"a line has at most {MAX_LINE_BYTES} bytes")
@@ -42,6 +44,9 @@ def arrival_in(line: Line) -> Arrival | Unreadable:
         found = exact_arrival_of(line.raw)
         if isinstance(found, Unreadable):
             return found
+    if most_bytes is not None and len(found.body) > most_bytes:
+        detail = f"the gateway takes a body of at most {most_bytes} bytes; `callgrant import` takes a longer one"
+        return Unreadable(reason="too_large", path="$", detail=detail)
     if found.provider not in PROVIDERS:
         return Unreadable(reason="unknown_provider", path="$.webhook", detail=f"known: {KNOWN}")
     return _shaped(found)

@@ -74,6 +74,8 @@ def user_of(text: str) -> str | None:
         return text
     if BUSINESS_SCOPED_ID.fullmatch(text):
         return text
+    if "(0" in text:  # a trunk prefix beside a country code: with or without it, somebody else might be meant
+        return None
     digits = re.sub(r"[\s+().-]", "", text)
     return digits if WA_ID.fullmatch(digits) else None
 

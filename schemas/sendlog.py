@@ -13,7 +13,7 @@ Decisions bound here
 
 import re
 from typing import Annotated, Any, Final, Literal, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -25,7 +25,8 @@ MAX_ADDRESS: Final = 4_096
 ABOUT_A_PAIR: Final = frozenset({"messages", "calls", "call_permissions"})
 """The endpoints of a number that tell about one of its pairs."""
 USER_KEYS: Final = ("user_wa_id", "recipient")
-_SECRET: Final = re.compile(r"[?&](?:access_token|appsecret_proof|client_secret)=", re.IGNORECASE)
+_SECRETS: Final = frozenset({"access_token", "appsecret_proof", "client_secret"})
+_SECRET: Final = re.compile(r"[?&;#/](?:access_token|appsecret_proof|client_secret)=", re.IGNORECASE)
 
 
 class Endpoint(NamedTuple):
@@ -55,11 +56,17 @@ def _upper(value: object) -> object:
 
 
 def _address(value: str) -> str:
-    if _SECRET.search(value):
+    if _SECRET.search(unquote(value)):
         raise ValueError("holds an access token or another secret: leave it out")
     if endpoint_of(value) is None:
         raise ValueError("give the path or the address of Meta's endpoint, like /v25.0/<phone_number_id>/messages")
     return value
+
+
+def _without_secret(body: dict[str, Any]) -> dict[str, Any]:
+    if not _SECRETS.isdisjoint(body):
+        raise ValueError("holds an access token or another secret: leave it out")
+    return body
 
 
 def _no_headers(_value: object) -> None:
@@ -77,7 +84,7 @@ class SentRequest(BaseModel):
     method: Annotated[Literal["GET", "POST"], BeforeValidator(_upper)]
     path: Address | None = None
     url: Address | None = None
-    body: dict[str, Any] | None = None
+    body: Annotated[dict[str, Any], AfterValidator(_without_secret)] | None = None
     headers: Annotated[None, BeforeValidator(_no_headers)] = None
 
 
@@ -88,6 +95,7 @@ class Answered(BaseModel):
 
     status: Annotated[int, Field(strict=True, ge=100, le=599)]
     body: Any = None
+    headers: Annotated[None, BeforeValidator(_no_headers)] = None
 
 
 class TemplateMark(BaseModel):
@@ -115,6 +123,7 @@ class Exchange(BaseModel):
     campaign: Text | None = None
     origin: Origin | None = None
     reservation_id: Text | None = None
+    headers: Annotated[None, BeforeValidator(_no_headers)] = None
 
     @property
     def endpoint(self) -> Endpoint:

@@ -82,13 +82,14 @@ def feed(
     from deploy.feed_doors import doors_of
     from deploy.feed_lines import arrivals
     from deploy.feed_sender import Feeding, Pace
+    from streams.gateway.settings import MAX_BODY_BYTES
 
     doors = doors_of(settings.load(), gateway)
     pace = Pace(concurrency=concurrency, rate_per_s=rate, patience_s=patience)
     with _inputs(files) as sources, _put_aside(dead_letters, sources) as park, progress() as line:
         read = _Read(line)
         feeding = Feeding(doors, pace, park, lambda tally: read.say(tally.text()))
-        tally = _run(feeding.run(arrivals(sources, read.told)))
+        tally = _run(feeding.run(arrivals(sources, read.told, MAX_BODY_BYTES)))
     _end(_counts_of_feed(tally), tally.text(), tally.elapsed_s, dead_letters, as_json)
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from schemas.actions import MAX_ACTIONS, check_action
-from streams.gateway.twice import key_twice
+from streams.gateway.twice import TooDeep, key_twice
 
 JSON_KINDS: Final = frozenset({"application/json"})
 LINE_KINDS: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -95,7 +95,13 @@ def read_items(
         return Unacceptable(400, f"the body is not JSON (RFC 8259, UTF-8): {_where(fault)}")
     if not isinstance(value, list):
         return _judged([value], [body.strip()], now_at, check)
-    return _of_array(value, now_at, check, key_twice(body, value))
+    try:
+        twice = key_twice(body, value)
+    except TooDeep:  # told of the item that is
+        twice = None
+    if twice == "$":
+        return Unacceptable(422, f"{TWICE}; send fewer at once to be told where")
+    return _of_array(value, now_at, check, twice)
 
 
 def _check(value: Any) -> tuple[int, str] | list[dict[str, str]]:
@@ -147,6 +153,14 @@ def _of_array(values: list[Any], now_at: int, check: Check, twice: str | None) -
     return _judged(values, kept, now_at, check, {"index": int(place), "path": f"${path}", "message": TWICE})
 
 
+def _odd(kept: bytes, value: Any) -> Fault | None:
+    try:
+        path = key_twice(kept, value)
+    except TooDeep:
+        return {"path": "$", "message": "nested too deeply"}
+    return None if path is None else {"path": path, "message": TWICE}
+
+
 def _judged(
     values: list[Any], kept: list[bytes], now_at: int, check: Check, found_before: Fault | None = None
 ) -> Actions | Unacceptable:
@@ -159,8 +173,8 @@ def _judged(
         elif found[0] > now_at + MAX_AHEAD_S:
             message = f"this is in the future; allowed is at most {MAX_AHEAD_S} s ahead of the gateway's clock"
             faults.append({"index": index, "path": found[1], "message": message})
-        elif (path := key_twice(kept[index], value)) is not None:
-            faults.append({"index": index, "path": path, "message": TWICE})
+        elif (fault := _odd(kept[index], value)) is not None:
+            faults.append({"index": index} | fault)
     if not faults:
         return Actions(tuple(kept))
     detail = f"nothing was stored: {len(faults)} faults at {len({fault['index'] for fault in faults})} places"

@@ -30,6 +30,9 @@ class SecretFile:
     read: Callable[["GatewaySettings", str], "GatewaySettings"] = field(repr=False)
 
 
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
     """`port` 0: any free one, told in the log. Without secrets a door is closed, never open."""
@@ -49,7 +52,7 @@ class GatewaySettings:
     """Read again while we run: who changes one of them changes the secrets above."""
     secrets_again_every_s: float = 1.0
     """A removed secret lets nobody in after at most five seconds; some files of a few bytes are read in that time."""
-    max_body_bytes: int = 4 * 1024 * 1024
+    max_body_bytes: int = MAX_BODY_BYTES
     """Meta sends up to 3 MB; a record of the topic takes 4.5 MiB with its headers."""
     read_within_s: float = 5.0
     """From the head of a request to the end of its body; and for the head, from its first byte. No server closes slow

@@ -101,6 +101,15 @@ async def test_broken_lines_are_told_by_number_and_the_good_ones_are_sent(histor
     assert len(cluster.values) == 2
 
 
+def test_a_body_longer_than_the_gateway_takes_is_told_before_it_is_sent(history: Callable[..., Path]) -> None:
+    with Sources([str(history({"received_at": AT, "webhook": "meta", "body": {"x": "y" * 2_000}}))]) as sources:
+        [(_, found)] = arrivals(sources, None, 1_000)
+        assert isinstance(found, Unreadable)
+        assert found.reason == "too_large"
+        [(_, found)] = arrivals(sources)
+        assert not isinstance(found, Unreadable)
+
+
 async def test_what_the_gateway_refuses_is_parked_with_its_reason(history: Callable[..., Path]) -> None:
     cluster = Cluster()
     path = history(

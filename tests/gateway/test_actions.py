@@ -152,8 +152,17 @@ def test_the_most_is_taken_and_one_more_is_not() -> None:
 
 def test_an_element_that_cannot_be_written_again_is_a_fault_and_no_crash() -> None:
     deep = orjson.dumps(sent())[:-1] + b',"deep":' + b"[" * 900 + b"]" * 900 + b"}"
-    assert isinstance(read(deep, JSON), Actions)
-    assert faults(read(b"[" + deep + b"]", JSON)) == [(0, "$")]
+    for body, kind in ((deep, JSON), (deep, LINES), (b"[" + deep + b"]", JSON)):
+        assert faults(read(body, kind)) == [(0, "$")]
+
+
+def test_a_key_that_stands_twice_in_a_very_long_body_is_refused_without_a_search() -> None:
+    filled = b'"filled":[' + b"{}," * 100_000 + b"{}]"
+    long = twice("user", "447700900199")[:-1] + b"," + filled + b"}"
+    assert faults(read(long, JSON)) == [(0, "$")]
+    found = read(b"[" + long + b"]", JSON)
+    assert isinstance(found, Unacceptable)
+    assert found.status == 422
 
 
 @given(st.binary(max_size=200), st.sampled_from([JSON, LINES]))

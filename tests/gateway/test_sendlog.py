@@ -126,6 +126,8 @@ async def test_the_door_needs_the_key_of_actions(app: Gateway, cluster: Cluster)
         (requested(body="{}"), "$.request.body", "dictionary"),
         (requested(headers={"Authorization": "Bearer TEST"}), "$.request.headers", "access token"),
         (requested(path=f"/{NUMBER}/calls?access_token=TEST"), "$.request.path", "leave it out"),
+        (requested(path=f"/{NUMBER}/calls?a=1&access%5Ftoken=TEST"), "$.request.path", "leave it out"),
+        (requested(path=f"/{NUMBER}/calls#access_token=TEST"), "$.request.path", "leave it out"),
         (exchange(phone_number_id="700100200300499"), "$.phone_number_id", "leave it out"),
         (asked(f"/{NUMBER}/call_permissions"), "$.request.path", "user_wa_id or recipient"),
         (asked(f"/{NUMBER}/call_permissions?user_wa_id="), "$.request.path", "user_wa_id or recipient"),

@@ -140,7 +140,7 @@ def test_an_instant_outside_our_time_is_a_fault_and_never_an_error(at: object) -
     assert [fault["path"] for fault in faults] == ["$.occurred_at"]
 
 
-@pytest.mark.parametrize("user", ["07700900123", "0044 7700 900123", "+0 7700 900123"])
+@pytest.mark.parametrize("user", ["07700900123", "0044 7700 900123", "+0 7700 900123", "+44 (0)7700 900123"])
 def test_a_user_as_it_is_dialled_at_home_is_refused_with_what_to_give(user: str) -> None:
     faults = check_action(GOOD | {"user": user})
     assert isinstance(faults, list)
