@@ -8,11 +8,12 @@ request says about its host.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from streams.gateway import answers, counters
 from streams.gateway.admission import Admission
-from streams.gateway.answers import Answer, Counted, Entry, Receive, Scope, Send
+from streams.gateway.answers import Answer, Counted, Entry, Message, Receive, Scope, Send
 from streams.gateway.body import BodyReader
 from streams.gateway.counters import ACTIONS, BY_TOKEN, META, OTHER, VERIFICATION, Door
 from streams.gateway.refusals import Refusals
@@ -25,6 +26,24 @@ from streams.gateway.webhooks import Webhooks
 from streams.kafka.producer import BatchProducer
 
 MIN_FLUSH_S: Final = 1.0
+
+
+LINGERS_FOR_S: Final = 1.0
+LINGERS_OVER_BYTES: Final = 8 << 20
+NO_MORE: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+async def _rest_of(receive: Receive) -> None:
+    """Read on for a moment after an answer that closes: closing over unread bytes resets the connection, and a sender
+    that is still writing would never see why it was refused."""
+    left_bytes = LINGERS_OVER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGERS_FOR_S):
+            while left_bytes > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+                left_bytes -= len(message.get("body", b""))
 
 
 class Gateway:
@@ -86,7 +105,12 @@ class Gateway:
             return
         self.counters.requests[door, answer.counted] += 1
         await send(answer.start)
-        await send(answer.body)
+        if answers.CLOSE in answer.start["headers"]:
+            await send({**answer.body, "more_body": True})
+            await _rest_of(receive)
+            await send(NO_MORE)
+        else:
+            await send(answer.body)
 
     def count(self, counted: Counted) -> None:
         """Something that ended before there was a request."""

@@ -77,10 +77,12 @@ async def ask(
     await app(scope, receive, send)
     if not said:
         return None
-    start, end = said
+    start, *ends = said
+    content = b"".join(end["body"] for end in ends)
+    assert [end["more_body"] for end in ends] == [True] * (len(ends) - 1) + [False]
     fields = {name.decode(): value.decode() for name, value in start["headers"]}
-    assert int(fields["content-length"]) == len(end["body"])
-    return Reply(start["status"], fields, end["body"])
+    assert int(fields["content-length"]) == len(content)
+    return Reply(start["status"], fields, content)
 
 
 @asynccontextmanager

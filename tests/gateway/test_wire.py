@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import http.client
 import json
 import re
 import secrets
@@ -315,3 +316,20 @@ def test_no_line_of_the_process_holds_what_came_in(gateway: Running) -> None:
     said = json.dumps(gateway.said)
     assert not any(word in said for word in ("evil", "smuggled", KEY, signature(BODY), "Traceback"))
     assert {line["event"] for line in gateway.said} <= {"listening", "refused", "cluster_reached"}
+
+
+async def test_who_is_still_writing_when_refused_reads_the_answer(gateway: Running) -> None:
+    def refused(path: str, size: int) -> int:
+        client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        try:
+            client.request("POST", path, body=b"x" * size, headers={"Content-Type": "application/json"})
+            return client.getresponse().status
+        finally:
+            client.close()
+
+    for path, size, status in (
+        ("/webhooks/meta", 3_000_000, 401),
+        ("/webhooks/nosuch", 3_000_000, 404),
+        ("/v1/actions", 4_194_304 + 100, 401),
+    ):
+        assert await asyncio.to_thread(refused, path, size) == status
