@@ -30,6 +30,8 @@ MIN_FLUSH_S: Final = 1.0
 
 LINGERS_FOR_S: Final = 1.0
 LINGERS_OVER_BYTES: Final = 8 << 20
+LINGER_AT_ONCE: Final = 16
+"""Each may hold some hundred kilobytes that are on their way; beyond this many, a sender may miss why."""
 NO_MORE: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
@@ -85,6 +87,7 @@ class Gateway:
                 (method, "/readyz", OTHER, self._ready),
                 (method, "/metrics", OTHER, self._metrics),
             ]
+        self._lingering = 0
         self._doors: dict[str, dict[str, tuple[Door, Entry]]] = {}
         for method, path, door, entry in table:
             self._doors.setdefault(path, {})[method] = (door, entry)
@@ -105,12 +108,16 @@ class Gateway:
             return
         self.counters.requests[door, answer.counted] += 1
         await send(answer.start)
-        if answers.CLOSE in answer.start["headers"]:
-            await send({**answer.body, "more_body": True})
-            await _rest_of(receive)
-            await send(NO_MORE)
-        else:
+        if answers.CLOSE not in answer.start["headers"] or self._lingering >= LINGER_AT_ONCE:
             await send(answer.body)
+            return
+        await send({**answer.body, "more_body": True})
+        self._lingering += 1
+        try:
+            await _rest_of(receive)
+        finally:
+            self._lingering -= 1
+        await send(NO_MORE)
 
     def count(self, counted: Counted) -> None:
         """Something that ended before there was a request."""
