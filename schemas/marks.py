@@ -6,7 +6,7 @@ written back as they came.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 MAX_UNMATCHED: Final = 64
@@ -251,18 +251,21 @@ def unopened(kind: type[Named], raw: Any) -> Marks[Named]:
     return Marks(kind, raw)
 
 
-def _shortened(mark: tuple[Any, ...]) -> tuple[Any, ...]:
+def _shortened(mark: tuple[Any, ...]) -> Sequence[Any]:
     """The array without its empty end: most requests have no error, many no read. A call's words are one letter."""
     last = len(mark)
     while mark[last - 1] is None:
         last -= 1
-    if mark.__class__ is Call and last > _STATUS:
-        direction, status = _LETTERS.get(mark[_DIRECTION], mark[_DIRECTION]), _LETTERS.get(mark[_STATUS], mark[_STATUS])
-        return (*mark[:_DIRECTION], direction, *mark[_DIRECTION + 1 : _STATUS], status, *mark[_STATUS + 1 : last])
-    if mark.__class__ is Call and last > _DIRECTION:
-        direction = _LETTERS.get(mark[_DIRECTION], mark[_DIRECTION])
-        return (*mark[:_DIRECTION], direction, *mark[_DIRECTION + 1 : last])
-    return mark[:last]
+    return _reworded(mark[:last], _LETTERS) if mark.__class__ is Call else mark[:last]
+
+
+def _reworded(raw: Sequence[Any], words: Mapping[Any, str]) -> list[Any]:
+    """A call's array with its words exchanged."""
+    mark = [*raw]
+    for place in (_DIRECTION, _STATUS):
+        if place < len(mark):
+            mark[place] = words.get(mark[place], mark[place])
+    return mark
 
 
 _DIRECTION, _STATUS = Call._fields.index("direction"), Call._fields.index("status")
@@ -273,15 +276,7 @@ _LETTERS: Final[dict[Any, str]] = {
     "failed": "f",
     "cancelled": "x",
 }
-_WORDS: Final = {letter: word for word, letter in _LETTERS.items()}
-
-
-def _call(raw: Sequence[Any]) -> Call:
-    mark = [*raw]
-    for place in (_DIRECTION, _STATUS):
-        if place < len(mark):
-            mark[place] = _WORDS.get(mark[place], mark[place])
-    return Call(*mark)
+_WORDS: Final[dict[Any, str]] = {letter: word for word, letter in _LETTERS.items()}
 
 
 _NO_MORE: Final = (None,) * len(Request._fields)
@@ -297,7 +292,7 @@ _MAKE: Final[dict[Any, Any]] = {
     Decision: lambda raw: Decision(*raw),
     Request: _request,
     Refusal: lambda raw: Refusal(*raw),
-    Call: _call,
+    Call: lambda raw: Call(*_reworded(raw, _WORDS)),
     Message: lambda raw: Message(*raw),
 }
 

@@ -5,18 +5,26 @@ store a part of a request.
 """
 
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from streams.gateway import answers
-from streams.gateway.actions import Unacceptable, read_actions
+from streams.gateway.actions import Actions, Unacceptable, read_actions
 from streams.gateway.admission import Admission
 from streams.gateway.answers import Answer, Counted, Reason, Receive, Scope
 from streams.gateway.body import NOT_DECLARED, OF_FAULT, BodyReader
 from streams.gateway.clock import now_ms
 from streams.gateway.counters import ACTIONS
-from streams.gateway.storing import Store
+from streams.gateway.storing import RawTopic, Store
 
 TITLES: Final = {400: "Bad Request", 415: "Unsupported Media Type", 422: "Unprocessable Content"}
+
+
+class Read(Protocol):
+    """Reads a body: its items, or every fault of it."""
+
+    def __call__(
+        self, body: bytes, content_type: str, content_encoding: str, *, now_at: int
+    ) -> Actions | Unacceptable: ...
 
 
 class Report(NamedTuple):
@@ -41,21 +49,20 @@ class Reports:
         self._store = store
 
     async def act(self, scope: Scope, receive: Receive) -> Answer | None:
+        return await self._kept(scope, receive, read_actions, "actions.raw", "actions")
+
+    async def _kept(self, scope: Scope, receive: Receive, read: Read, topic: RawTopic, provider: str) -> Answer | None:
+        """All items of a report as `read` wants them are kept in `topic`, or none is."""
         report = await self._received(scope, receive)
         if not isinstance(report, Report):
             return report
-        actions = read_actions(report.body, report.kind, report.encoding, now_at=now_ms() // 1000)
-        if isinstance(actions, Unacceptable):
-            return unacceptable(actions)
+        found = read(report.body, report.kind, report.encoding, now_at=now_ms() // 1000)
+        if isinstance(found, Unacceptable):
+            return unacceptable(found)
         refusal = await self._store.all(
-            ACTIONS,
-            "actions.raw",
-            actions.values,
-            provider="actions",
-            delivery_id=report.delivery_id,
-            slot=report.slot,
+            ACTIONS, topic, found.values, provider=provider, delivery_id=report.delivery_id, slot=report.slot
         )
-        return refusal or answers.json(202, {"accepted": len(actions.values)})
+        return refusal or answers.json(202, {"accepted": len(found.values)})
 
     async def _received(self, scope: Scope, receive: Receive) -> Report | Answer | None:
         given = [value for name, value in scope["headers"] if name == b"authorization"]

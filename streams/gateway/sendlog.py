@@ -8,12 +8,9 @@ an exchange means: `schemas.sendlog` says what is valid, the worker makes the fa
 from typing import Any, Final
 
 from schemas.sendlog import check_exchange
-from streams.gateway import answers
 from streams.gateway.actions import Actions, Unacceptable, read_items
 from streams.gateway.answers import Answer, Receive, Scope
-from streams.gateway.clock import now_ms
-from streams.gateway.counters import ACTIONS
-from streams.gateway.reports import Report, Reports, unacceptable
+from streams.gateway.reports import Reports
 
 PROVIDER: Final = "meta-sendlog"
 
@@ -22,21 +19,7 @@ class SendLog(Reports):
     """The door; it needs the same key as actions and counts as one of theirs."""
 
     async def exchanged(self, scope: Scope, receive: Receive) -> Answer | None:
-        report = await self._received(scope, receive)
-        if not isinstance(report, Report):
-            return report
-        found = read_exchanges(report.body, report.kind, report.encoding, now_at=now_ms() // 1000)
-        if isinstance(found, Unacceptable):
-            return unacceptable(found)
-        refusal = await self._store.all(
-            ACTIONS,
-            "webhooks.raw",
-            found.values,
-            provider=PROVIDER,
-            delivery_id=report.delivery_id,
-            slot=report.slot,
-        )
-        return refusal or answers.json(202, {"accepted": len(found.values)})
+        return await self._kept(scope, receive, read_exchanges, "webhooks.raw", PROVIDER)
 
 
 def read_exchanges(

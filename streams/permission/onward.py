@@ -203,6 +203,6 @@ def _asked_since(state: PairState, at: int) -> bool:
 
 
 def _differing(before: Timeline, after: Timeline, names: Sequence[str]) -> tuple[Sequence[Life], Sequence[Life]]:
-    """The lives among `names` that differ, as they were and as they are."""
-    changed = [name for name in names if name not in before.book.place or before.inputs(name) != after.inputs(name)]
-    return [before.life(name) for name in changed if name in before.book.place], [after.life(name) for name in changed]
+    """The lives among `names`, all known as sent before and after, that differ: as they were and as they are."""
+    changed = [name for name in names if before.inputs(name) != after.inputs(name)]
+    return [before.life(name) for name in changed], [after.life(name) for name in changed]

@@ -37,23 +37,22 @@ from schemas.events import (
 from schemas.ids import derived_id
 from streams.providers.fields import digest
 from streams.providers.readings import READINGS
-from streams.providers.translation import Notes, Refused, Translation, parsed
+from streams.providers.translation import Notes, Refused, Translation, translated
 
 PROVIDER = "actions"
 
 
 def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None = None) -> Translation:
     """The fact of one action. `received_at`: our clock, epoch seconds."""
-    notes = Notes(received_at, PROVIDER)
-    try:
-        checked = check_action(parsed(body))
+
+    def read(notes: Notes, value: Any) -> None:
+        checked = check_action(value)
         if isinstance(checked, list):
             notes.park(refusal_of(checked))
         else:
             notes.facts.append(fact_of(notes, checked))
-    except Refused as refused:
-        notes.park(refused.fault)
-    return notes.done()
+
+    return translated(PROVIDER, body, received_at, read)
 
 
 def fact_of(notes: Notes, action: Action) -> Fact:

@@ -7,21 +7,20 @@ its statuses `enqueued`, names the account there, which must never be taken for 
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from streams.providers import meta
 from streams.providers.fields import mapping
-from streams.providers.translation import Notes, Refused, Translation, parsed
+from streams.providers.translation import Notes, Translation, translated
 
 PROVIDER: Final = "gupshup"
 
 
 def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
-    notes = Notes(received_at, PROVIDER)
-    try:
-        payload = mapping(parsed(body), "$")
+
+    def read(notes: Notes, value: Any) -> None:
+        payload = mapping(value, "$")
         meta.walk(notes, payload, numbers, entry_is_number="gs_app_id" not in payload)
-    except Refused as refused:
-        notes.park(refused.fault)
-    return notes.done()
+
+    return translated(PROVIDER, body, received_at, read)

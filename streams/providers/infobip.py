@@ -13,7 +13,7 @@ from typing import Any, Final
 from streams.providers import meta, meta_messages
 from streams.providers.fields import display_digits, items, mapping, word
 from streams.providers.flat import CODE, Event, Names, Number, only, read_flat
-from streams.providers.translation import Notes, Refused, Translation, parsed
+from streams.providers.translation import Notes, Refused, Translation, translated
 
 PROVIDER: Final = "infobip"
 _MESSAGE: Final[Names] = {
@@ -47,12 +47,7 @@ _WAITING: Final = frozenset({"ACCEPTED", "PENDING"})
 
 def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
-    notes = Notes(received_at, PROVIDER)
-    try:
-        _read(notes, mapping(parsed(body), "$"), numbers)
-    except Refused as refused:
-        notes.park(refused.fault)
-    return notes.done()
+    return translated(PROVIDER, body, received_at, lambda notes, payload: _read(notes, mapping(payload, "$"), numbers))
 
 
 def _read(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from streams.providers.fields import items, mapping, number_id
 from streams.providers.kinds import FIELDS
 from streams.providers.meta_account import Account
 from streams.providers.meta_parties import Change, change_of
-from streams.providers.translation import Notes, Refused, Translation, parsed
+from streams.providers.translation import Notes, Refused, Translation, translated
 
 NO_NUMBERS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -48,12 +48,7 @@ def translate(
 
     `received_at`: our clock, epoch seconds. `numbers`: phone_number_id by the digits of its display form.
     """
-    notes = Notes(received_at, provider)
-    try:
-        walk(notes, mapping(parsed(body), "$"), numbers)
-    except Refused as refused:
-        notes.park(refused.fault)
-    return notes.done()
+    return translated(provider, body, received_at, lambda notes, payload: walk(notes, mapping(payload, "$"), numbers))
 
 
 def walk(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str], *, entry_is_number: bool = False) -> None:

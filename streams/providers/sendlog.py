@@ -38,7 +38,7 @@ from schemas.sendlog import USER_KEYS, Exchange, check_exchange
 from streams.providers.actions import fact_of
 from streams.providers.fields import error_code, identifier, instant, mapping, text, word
 from streams.providers.meta_parties import CONTACT, Change, Names, names_of
-from streams.providers.translation import Notes, Refused, Translation, parsed
+from streams.providers.translation import Notes, Refused, Translation, translated
 
 PROVIDER: Final = "meta-sendlog"
 ONLY_REQUESTS_GET: Final = frozenset({138_009, 138_011, 138_017})
@@ -51,16 +51,15 @@ Asked = RequestKind | Literal["call"]
 
 def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None = None) -> Translation:
     """The facts of one exchange. `received_at`: our clock, epoch seconds."""
-    notes = Notes(received_at, PROVIDER)
-    try:
-        checked = check_exchange(parsed(body))
+
+    def read(notes: Notes, value: Any) -> None:
+        checked = check_exchange(value)
         if isinstance(checked, list):
             notes.park(refusal_of(checked))
         else:
             _read(notes, checked)
-    except Refused as refused:
-        notes.park(refused.fault)
-    return notes.done()
+
+    return translated(PROVIDER, body, received_at, read)
 
 
 def _read(notes: Notes, exchange: Exchange) -> None:

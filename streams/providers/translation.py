@@ -5,7 +5,7 @@ Owns the form of the outcome and the second reading of a body that orjson refuse
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -120,6 +120,16 @@ class Notes:
 @lru_cache(maxsize=65_536)  # nearly every payload repeats them, and hashing costs twenty times a look-up
 def _standing_id(kind: str, *names: str) -> str:
     return derived_id(kind, *names)
+
+
+def translated(provider: str, body: bytes, received_at: int, read: Callable[[Notes, Any], None]) -> Translation:
+    """What `read` notes of a body's JSON; what it refuses as a whole is parked. `received_at`: epoch seconds."""
+    notes = Notes(received_at, provider)
+    try:
+        read(notes, parsed(body))
+    except Refused as refused:
+        notes.park(refused.fault)
+    return notes.done()
 
 
 def parsed(body: bytes) -> Any:

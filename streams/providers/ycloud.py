@@ -10,7 +10,7 @@ from typing import Any, Final
 from streams.providers import meta, meta_calls, meta_messages
 from streams.providers.fields import mapping
 from streams.providers.flat import CODE, Names, Number, event_at, our_side, read_flat
-from streams.providers.translation import Notes, Refused, Translation, parsed
+from streams.providers.translation import Notes, Translation, translated
 
 PROVIDER: Final = "ycloud"
 _CREATED: Final = "$.createTime"
@@ -75,12 +75,7 @@ _STATUS_TIMES: Final = {"SENT": "sendTime", "DELIVERED": "deliverTime", "READ": 
 
 def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
-    notes = Notes(received_at, PROVIDER)
-    try:
-        _read(notes, mapping(parsed(body), "$"), numbers)
-    except Refused as refused:
-        notes.park(refused.fault)
-    return notes.done()
+    return translated(PROVIDER, body, received_at, lambda notes, payload: _read(notes, mapping(payload, "$"), numbers))
 
 
 def _read(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str]) -> None:
