@@ -46,9 +46,10 @@ export RUSTUP_HOME := $(CACHE)/rustup
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
-setup: $(INSTALLED)  ## install the locked packages into .venv and fetch the broker's jars; the other doors call it
+setup: $(INSTALLED)  ## the locked packages into .venv, the broker's jars, the core compiled; the other doors call it
 	@mkdir -p $(TMPDIR)
 	@$(BIN)/python -m deploy.broker fetch
+	@$(BIN)/python -m deploy.compiled
 
 demo: setup  ## everything on this machine, a simulated week, the funnel beside the simulator's ledger
 	@$(BIN)/callgrant demo
@@ -56,10 +57,11 @@ demo: setup  ## everything on this machine, a simulated week, the funnel beside 
 up: setup  ## the broker and all processes, until Ctrl-C
 	@$(BIN)/callgrant up
 
-test: check  ## check, then the tests on the real broker, the real ClickHouse engine and a real browser
+test: setup check  ## check, then the tests on the real broker, the real ClickHouse engine and a real browser
 	$(BIN)/pytest -m "(broker or clickhouse or browser) and not faults"
 
-check: setup  ## format, lint, import contracts, strict types, quick tests; no broker, under two minutes
+# Without the broker's jars, and with the core as it is: compiling it anew after every change would cost more than the tests.
+check: $(INSTALLED)  ## format, lint, import contracts, strict types, quick tests; no broker, under two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --cache-dir $(CACHE)/import-linter
@@ -72,8 +74,8 @@ bench: setup $(QUIX_LOCKED)  ## what things cost, measured side by side; BENCH="
 faults: setup  ## kill processes over and over and compare with what must hold; minutes
 	$(BIN)/pytest -m faults
 
-mutants: $(MUTANTS_LOCKED)  ## change every rule a little: do the tests notice? Hours; RULES="streak calls" for some files
-	@$(BIN)/python -m tests.mutants --folder $(MUTANTS) $(RULES)
+mutants: setup $(MUTANTS_LOCKED)  ## change every rule a little: do the tests notice? An hour; RULES="streak calls" SAMPLE=50 SEED=1
+	@$(BIN)/python -m tests.mutants --folder $(MUTANTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(RULES)
 
 clean:  ## remove .venv and every cache; data is kept
 	rm -rf $(VENV) $(CACHE)

@@ -6,7 +6,7 @@ mend anything.
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.cluster import existing
+from deploy.cluster import admin_of, existing
 from deploy.config import Config
 from deploy.findings import Finding, bad, warning
 from deploy.topics import check_topics
@@ -49,15 +49,13 @@ async def state(config: Config) -> list[Finding]:
     from streams.worker.fitness import STATE
     from streams.worker.places import REBUILD
 
-    topics = await existing(config.bootstrap, [config.topics.of(name) for name in STATE])
+    async with admin_of(config.bootstrap) as admin:
+        known = {row["topic"]: row["partitions"] for row in await admin.describe_topics()}
+    wanted = [config.topics.of(name) for name in STATE]
+    places = [TopicPartition(topic, part["partition"]) for topic in wanted for part in known.get(topic, ())]
     reader = AIOKafkaConsumer(bootstrap_servers=config.bootstrap, enable_auto_commit=False)
     await reader.start()
     try:
-        places = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            for partition in sorted(await _partitions_of(reader, topic))
-        ]
         starts = await reader.beginning_offsets(places) if places else {}
     finally:
         await reader.stop()
@@ -67,12 +65,6 @@ async def state(config: Config) -> list[Finding]:
         if start > 0
     ]
     return cut or [Finding(check="state", verdict="ok", found="the state topics are whole")]
-
-
-async def _partitions_of(reader: AIOKafkaConsumer, topic: str) -> set[int]:
-    await reader.topics()  # asks the broker for all of them
-    found: set[int] = reader.partitions_for_topic(topic) or set()
-    return found
 
 
 def lives(config: Config) -> list[Finding]:

@@ -16,14 +16,14 @@ Decisions bound here
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 
 from deploy.feed_doors import Doors, Post, setting_of
+from deploy.feed_wire import Wire
 from deploy.trouble import Trouble
 from schemas.codec import Unreadable
 from streams.replay.lines import Arrival
@@ -31,11 +31,8 @@ from streams.replay.sources import Line
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
-TIMEOUT: Final = httpx.Timeout(15.0).as_dict()
-"""Seconds. The gateway answers within 5 s of the end of a body."""
 ONE: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 """A connection a lane: one pool for all spends more time on choosing connections than on posting."""
-NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 AGAIN: Final = frozenset({408, 425, 429})
 MEND: Final = (
     "start it (`callgrant gateway`, or `callgrant up`), or correct CALLGRANT_BIND and CALLGRANT_GATEWAY_PORT, or name "
@@ -73,35 +70,6 @@ class Pace:
     concurrency: int = 8
     rate_per_s: float | None = None
     patience_s: float = 60.0
-
-
-class Wire:
-    """One connection to a gateway, without what a browser needs (cookies, redirects), which doubles the cost."""
-
-    def __init__(self, url: str, transport: httpx.AsyncBaseTransport) -> None:
-        self._url = url
-        self._transport = transport
-        self._urls: dict[str, httpx.URL] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._transport.aclose()
-
-    async def ask(
-        self, method: str, path: str, headers: Mapping[str, str] = NO_HEADERS, body: bytes = b""
-    ) -> httpx.Response:
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = httpx.URL(self._url + path)
-        request = httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": TIMEOUT})
-        answer = await self._transport.handle_async_request(request)
-        try:
-            await answer.aread()
-        finally:
-            await answer.aclose()
-        return answer
 
 
 class Feeding:

@@ -5,9 +5,9 @@ way to the store: a server by its address; the embedded one only while no projec
 what comes back is bounded by pairs.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import httpx
 
@@ -26,6 +26,15 @@ _TEXT_OF: Final[Mapping[Kind, str]] = {
     "texts": "arrayStringConcat({}, ',')",
 }
 ASKED_AT_ONCE: Final = 1_000
+
+
+class Place(NamedTuple):
+    """Where a row lies: the key by which the store replaces rows. `day`: since 1970."""
+
+    number: str
+    table: TableName
+    id: str
+    day: int
 
 
 class NotLookedAt(Exception):
@@ -69,12 +78,12 @@ def compare(config: Config, sums: Mapping[bytes, Sums], other_names: Mapping[byt
     """
     with opened(config) as store:
         stored = sums_of(store)
-        outranked = _outranked(store, other_names.values())
+        held = _held(store, other_names.values())
     for key in sums.keys() | stored.keys():
         ours, theirs = sums.get(key, {}), stored.get(key, {})
         into.compared["rows"] += sum(one.rows for one in theirs.values())
         if key in other_names:
-            ours = _left_of(key.decode().partition("/")[0], other_names[key], outranked)
+            ours = left_of(key, other_names[key], held)
         for table in differing(ours, theirs):
             counts = theirs.get(table, Sum()).rows, ours.get(table, Sum()).rows
             into.differs("rows.differs", key, f"{table}: {counts[0]} rows, {counts[1]} by the log")
@@ -89,35 +98,34 @@ def sums_of(store: "Store") -> dict[bytes, Sums]:
     return found
 
 
-def under_a_wa_id(store: "Store", table: TableName, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """By number and id, which of these rows were ever told under a wa_id. A row has no user in its key, so these
-    outrank what was told under another name of the user, also once they were taken back."""
+def holders(store: "Store", table: TableName, ids: Sequence[str]) -> Iterator[tuple[Place, str]]:
+    """By place of these rows the user they are kept of. A row has no user in its key: of the rows of an id on a day the
+    store keeps the newest, and one told under a wa_id is newer than any under another name, also once it was taken
+    back."""
     form = TABLES[table]
     statement = (
-        f"SELECT DISTINCT phone_number_id, toString({form.id}) FROM {table} "  # noqa: S608 - names of ours
-        f"WHERE match(user, '^[0-9]+$') AND toString({form.id}) IN {{ids:Array(String)}}"
+        f"SELECT phone_number_id, toUInt32(day), toString({form.id}) AS name, argMax(user, version) FROM {table} "  # noqa: S608 - names of ours
+        f"WHERE toString({form.id}) IN {{ids:Array(String)}} GROUP BY phone_number_id, day, name"
     )
     for first in range(0, len(ids), ASKED_AT_ONCE):
-        for number, name in store.ask(statement, {"ids": list(ids[first : first + ASKED_AT_ONCE])}).rows:
-            yield str(number), str(name)
+        for number, day, name, user in store.ask(statement, {"ids": list(ids[first : first + ASKED_AT_ONCE])}).rows:
+            yield Place(str(number), table, str(name), int(day)), str(user)
 
 
-def _outranked(store: "Store", all_rows: Iterable[Rows]) -> set[tuple[str, TableName, str]]:
+def _held(store: "Store", all_rows: Iterable[Rows]) -> dict[Place, str]:
     ids: dict[TableName, set[str]] = {}
     for rows in all_rows:
         for table, name in rows.digests:
             ids.setdefault(table, set()).add(name)
-    return {
-        (number, table, name)
-        for table, names in ids.items()
-        for number, name in under_a_wa_id(store, table, sorted(names))
-    }
+    return {place: user for table, names in ids.items() for place, user in holders(store, table, sorted(names))}
 
 
-def _left_of(number: str, rows: Rows, outranked: Collection[tuple[str, TableName, str]]) -> Sums:
+def left_of(key: bytes, rows: Rows, held: Mapping[Place, str]) -> Sums:
+    """What a store keeps of a pair's rows: those that no other user's row took the place of on each of their days."""
+    number, _, user = key.decode().partition("/")
     left: Sums = {}
     for (table, name), digest in rows.digests.items():
-        if (number, table, name) not in outranked:
+        if any(held.get(Place(number, table, name, day), user) == user for day in rows.days[table, name]):
             left[table] = left.get(table, Sum()) + Sum(1, digest)
     return left
 

@@ -12,7 +12,7 @@ import orjson
 from deploy.verify_log import Log, Span, Tell
 from deploy.verify_report import Findings
 from schemas.envelope import header
-from schemas.state import version_of
+from schemas.state_row import version_of
 from schemas.topics import TopicNames
 from streams.replay.verify_rows import Rows
 from streams.replay.verify_state import Winners

@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from schemas.state import version_of
+from schemas.state_row import version_of
 from schemas.topics import TopicNames
 from streams.api import logs
 from streams.api.app import build

@@ -11,10 +11,11 @@ from schemas.changes import change_id
 from schemas.events import CallConnected, PairFact, ReadingTaken, RequestSent
 from schemas.policy import Policy
 from schemas.state import PairState
-from streams.permission.answer import calls_of, requests_of, usage_of
+from streams.permission.answer import calls_of, reset_of, usage_of
 from streams.permission.grants import Grant
 from streams.permission.number import Number
-from streams.permission.standing import Timeline, permission_of, same_service, standing_of
+from streams.permission.requests import counted
+from streams.permission.standing import Timeline, permission_of, same_signs, standing_of
 from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 
 Change = dict[str, Any]
@@ -63,7 +64,7 @@ def announced(
         said += _filled(fact, before, after, policy, number)
     if not said:
         return []
-    same_service(before, after)
+    same_signs(before, after)
     sides = _side(before), _side(after)
     return [_change(new, kind, cause, fact.occurred_at, sides, fact.fact_id, data) for kind, cause, data in said]
 
@@ -131,18 +132,24 @@ def _filled(
 ) -> list[tuple[str, str, dict[str, Any]]]:
     """The windows that the fact filled: a request those of requests, a picked-up call that of calls."""
     at, profile = after.at, policy.profiles[number.profile]
+    reset_at = 0
     if isinstance(fact, RequestSent):
-        old, new = requests_of(before, policy), requests_of(after, policy)
+        reset_at = reset_of(after)  # before, too: the fact is no call
+        new = counted(after.state.requests, policy, reset_at)
         windows = [("request_limit_24h", DAY_S, "requests_24h"), ("request_limit_7d", WEEK_S, "requests_7d")]
     else:
-        old, new = calls_of(before), calls_of(after)
+        new = calls_of(after)
         windows = [("connected_call_limit_24h", DAY_S, "connected_calls_24h")]
-    found = []
-    for name, span, limit in windows:
-        maximum = profile.at(limit, at)
-        if usage(old, at, span) < maximum <= usage(new, at, span):
-            found.append(("limit_reached", name, {"limit": name, "retry_at": release_at(new, at, span, maximum)}))
-    return found
+    limits = [(name, span, profile.at(limit, at)) for name, span, limit in windows]
+    full = [(name, span, maximum) for name, span, maximum in limits if usage(new, at, span) >= maximum]
+    if not full:
+        return []
+    old = counted(before.state.requests, policy, reset_at) if isinstance(fact, RequestSent) else calls_of(before)
+    return [
+        ("limit_reached", name, {"limit": name, "retry_at": release_at(new, at, span, maximum)})
+        for name, span, maximum in full
+        if usage(old, at, span) < maximum
+    ]
 
 
 def _side(line: Timeline) -> dict[str, Any]:

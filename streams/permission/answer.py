@@ -70,7 +70,7 @@ def usage_of(line: Timeline, policy: Policy, number: Number) -> Usage:
     """What counts at the instant of `line`."""
     profile = policy.profiles[number.profile]
     return Usage(
-        requests_of(line, policy),
+        requests.counted(line.state.requests, policy, reset_of(line)),
         profile.at("requests_24h", line.at),
         profile.at("requests_7d", line.at),
         calls_of(line),
@@ -78,10 +78,9 @@ def usage_of(line: Timeline, policy: Policy, number: Number) -> Usage:
     )
 
 
-def requests_of(line: Timeline, policy: Policy) -> list[int]:
-    """What counts in the request windows. A connected call of either direction resets them (domain 2.1)."""
-    reset_at = max(calls.connected_starts(line.state.calls), default=0)
-    return requests.counted(line.state.requests, policy, reset_at)
+def reset_of(line: Timeline) -> int:
+    """Since when requests count in their windows: a connected call of either direction resets them (domain 2.1)."""
+    return max(calls.connected_starts(line.state.calls), default=0)
 
 
 def calls_of(line: Timeline) -> list[int]:

@@ -55,17 +55,14 @@ def begun_at(call: Call) -> int:
     """
     signs = (call.offered_at, call.ringing_at, call.accepted_at, call.started_at, call.rejected_at, call.terminated_at)
     return min(
-        (sign for sign in (*signs, call.disposed_at, call.reported_at) if sign is not None), default=call.recorded_at
+        [sign for sign in (*signs, call.disposed_at, call.reported_at) if sign is not None], default=call.recorded_at
     )
 
 
 def connected_starts(calls: Sequence[Call], direction: str | None = None) -> list[int]:
     """When calls were picked up, sorted; of one direction, or of both."""
-    return sorted(
-        start
-        for call in calls
-        if (direction is None or call.direction == direction) and (start := connected_at(call)) is not None
-    )
+    starts = [connected_at(call) for call in calls if direction is None or call.direction == direction]
+    return sorted([start for start in starts if start is not None])
 
 
 def pulses_of(duration_s: int | None) -> int:

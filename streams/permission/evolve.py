@@ -28,6 +28,7 @@ from schemas.events import (
     UsersLinked,
 )
 from schemas.ids import is_wa_id
+from schemas.mark_lists import filled, marks_of
 from schemas.marks import (
     INFERRED,
     MAX_MESSAGES,
@@ -40,9 +41,9 @@ from schemas.marks import (
     Refusal,
     Request,
     What,
-    marks_of,
 )
 from schemas.state import PairState
+from schemas.state_row import with_field
 from streams.permission.grants import order
 
 _STATUS_FIELD: Final = {
@@ -57,6 +58,7 @@ _STATUS_FIELD: Final = {
 _CALL: Final = {field: place for place, field in enumerate(Call._fields)}
 _CALL_RECORDED: Final = _CALL["recorded_at"]
 _ERROR: Final = Request._fields.index("error_code")
+_DECISIONS, _REQUESTS, _CALLS, _MESSAGES = map(PairState._fields.index, ("decisions", "requests", "calls", "messages"))
 _READ: dict[str, What] = {
     "no_permission": "read_none",
     "temporary": "read_temporary",
@@ -87,7 +89,7 @@ def _with_mark(state: PairState, fact: PairFact) -> PairState:
             return _with_refusal(state, fact)
         case CallOffered() | CallRinging() | CallConnected() | CallRejected() | CallEnded() | DispositionRecorded():
             rung = _with_call(state.calls, fact)
-            return state if rung is state.calls else state._replace(calls=rung)
+            return state if rung is state.calls else with_field(state, _CALLS, rung)
         case UserMessaged():
             return _with_message(state, Message(fact.fact_id, fact.occurred_at))
         case UsersLinked():
@@ -140,14 +142,14 @@ def _with_decision(state: PairState, word: Decision) -> PairState:
     place = len(words)
     if place and order(words[-1]) >= order(word):
         place = bisect_left(words, order(word), key=order)
-    return state._replace(decisions=words.put(place, word, instead=False))
+    return with_field(state, _DECISIONS, words.put(place, word, instead=False))
 
 
 def _with_requests(state: PairState, entries: Sequence[Request]) -> PairState:
     if entries is state.requests:
         return state
     if len(entries) <= MAX_UNMATCHED:
-        return state._replace(requests=entries)
+        return with_field(state, _REQUESTS, entries)
     kept, lost = _bounded(entries, state.decisions)
     return state._replace(requests=kept, dropped=state.dropped + lost)
 
@@ -161,7 +163,7 @@ def _with_status(entries: Sequence[Request], fact: MessageStatus) -> Sequence[Re
     fields[field] = smaller(fields[field], fact.occurred_at)
     if fact.status == "failed":
         fields[_ERROR] = smaller(fields[_ERROR], fact.error_code)
-    merged = Request(*fields)
+    merged = filled(Request, fields)
     return entries if merged == held and there else marks.put(place, merged, instead=there)
 
 
@@ -174,7 +176,7 @@ def _with_request(entries: Sequence[Request], fact: RequestSent) -> Sequence[Req
     if held.sent_at is not None:
         said = min(said, held[3:8], key=canonical)
     sent_at, recorded_at = smaller(held.sent_at, fact.occurred_at), smaller(held.recorded_at, fact.recorded_at)
-    merged = Request._make((held.message_id, sent_at, recorded_at, *said, *held[8:]))
+    merged = filled(Request, (held.message_id, sent_at, recorded_at, *said, *held[8:]))
     return entries if merged == held and there else marks.put(place, merged, instead=there)
 
 
@@ -220,7 +222,7 @@ def _with_call(
     for field, value in ((_CALL_RECORDED, fact.recorded_at), *_said_of_call(fact)):
         if value is not None:
             fields[field] = smaller(fields[field], value)
-    merged = Call(*fields)
+    merged = filled(Call, fields)
     return entries if merged == held and there else marks.put(place, merged, instead=there)
 
 
@@ -260,18 +262,18 @@ def _said_of_call(
 
 def _with_message(state: PairState, message: Message) -> PairState:
     held = marks_of(Message, state.messages)
-    for place, (fact_id, at) in enumerate(held.raw):
-        if fact_id == message.fact_id:
-            if at <= message.at:
+    for place, raw in enumerate(held.raw):
+        if raw[0] == message.fact_id:
+            if raw[1] <= message.at:
                 return state
             held = marks_of(Message, (*held[:place], *held[place + 1 :]))
             break
     place = len(held)
-    if place and _by_time(held[-1]) > _by_time(message):
+    if place and held.raw[-1][1] >= message.at and _by_time(held[-1]) > _by_time(message):
         place = bisect_left(held, _by_time(message), key=_by_time)
     messages = held.put(place, message, instead=False)
     if len(messages) <= MAX_MESSAGES:
-        return state._replace(messages=messages)
+        return with_field(state, _MESSAGES, messages)
     kept = marks_of(Message, messages[-MAX_MESSAGES:])
     return state if kept == state.messages else state._replace(messages=kept, dropped=state.dropped + 1)
 

@@ -228,14 +228,15 @@ def _settled(state: PairState, base: Base) -> list[PairFact]:
     facts: list[PairFact] = []
     if base.decided_by is not None and base.reason != "number_changed":
         grant = base.grant
-        kind, expires_at = (grant[1], grant[5]) if grant is not None else (None, None)
+        kind, source, expires_at = (grant[1], grant[3], grant[5]) if grant is not None else (None, None, None)
+        automatic = source == "automatic" if grant is not None else base.reason.startswith("auto")
         word = Decision(
             base.decided_by,
             base.decided_at,
             base.decided_at,
             "reject" if kind is None else "permanent" if kind == "permanent" else "temporary",
             expires_at,
-            "automatic" if base.reason.startswith("auto") and kind is None else "user_action",
+            "automatic" if automatic else "user_action",
             grant[6] if grant is not None else None,
         )
         facts += _of_word(state, word)

@@ -19,7 +19,8 @@ from schemas.events import (
     PermissionReplied,
     RequestSent,
 )
-from schemas.marks import Call, Decision, Request, marks_of
+from schemas.mark_lists import marks_of
+from schemas.marks import Call, Decision, Request
 from schemas.policy import Policy
 from schemas.state import PairState, Walked
 from streams.permission import grants, requests
@@ -79,7 +80,7 @@ def _status(
     answered, moved = _is_answered(new, name), requests.delivered_at(was) != requests.delivered_at(entry)
     if answered and (moved or fact.status == "failed"):
         return None
-    if fact.status == "sent":
+    if not moved and (was.read_at, was.failed_at, was.error_code) == (entry.read_at, entry.failed_at, entry.error_code):
         return Onward(None, ((), ()), None, walked)  # the provider's word on the sending stands in no row
     if not answered and not (moved and _pushes(new, name)):
         return Onward(None, ((), (_waiting(new, entry, policy, walked),)), None, walked)
@@ -175,23 +176,30 @@ def _word(
     before = resumed(state, new.judged_at, policy, Walk.on(state, policy, number, walked), walked.priors)
     walk = Walk.on(state, policy, number, walked)
     after = resumed(new, new.judged_at, policy, walk, walked.priors)
-    after.answered_after(before)
     touched: list[str] = []
     flags: tuple[str, ...] = ()
     if word.context_id is not None and not grants.is_call(word.context_id):
-        if word.context_id not in after.book.place:
+        before.asked_like(after)
+        book, running = after.book, at - policy.defaults.request_open_seconds
+        asked = book.place.get(word.context_id)
+        if asked is None:
             return None
-        flags = clues(new.decisions, len(new.decisions) - 1, after.book, policy)
-        running = at - policy.defaults.request_open_seconds
-        touched = [name for name, given in after.book.answers.items() if given[-1].at > running]
-        if any(name not in after.book.place for name in touched):
-            return None
+        flags = clues(new.decisions, len(new.decisions) - 1, book, policy)
+        for name, given in book.answers.items():
+            if given[-1].at <= running:
+                continue
+            place = book.place.get(name)
+            if place is None:
+                return None
+            # A newer one was answered: what the user had on the screen of an older one goes.
+            if place == asked or (place < asked and before.ends_at(place) != after.ends_at(place)):
+                touched.append(name)
     if word.what == "reject" and walk.hold.grant is None and walk.hold.reason == "auto_revoke_inferred":
         return None  # it may confirm how a grant ended that is not in sight here
     walk.take(word, flags)
     walk.reach(new.judged_at)
     after.take_over(walk)
-    return Onward((before, after), _differing(before, after, touched), None, after.walked(number))
+    return Onward((before, after), ((), [after.life(name) for name in touched]), None, after.walked(number))
 
 
 def _asked_since(state: PairState, at: int) -> bool:

@@ -45,7 +45,7 @@ class Life(NamedTuple):
 
 def known(requests: Sequence[Request]) -> list[Request]:
     """The requests we know as sent, in the order of sending."""
-    return sorted((entry for entry in requests if entry.sent_at is not None), key=_sent)
+    return sorted([entry for entry in requests if entry.sent_at is not None], key=_sent)
 
 
 def _sent(request: Request) -> tuple[int, str]:
@@ -58,9 +58,11 @@ def counted(requests: Sequence[Request], policy: Policy, reset_at: int = 0) -> l
     """
     keep_failed = policy.defaults.count_failed_requests
     return sorted(
-        entry.sent_at
-        for entry in requests
-        if entry.sent_at is not None and entry.sent_at > reset_at and (keep_failed or entry.failed_at is None)
+        [
+            entry.sent_at
+            for entry in requests
+            if entry.sent_at is not None and entry.sent_at > reset_at and (keep_failed or entry.failed_at is None)
+        ]
     )
 
 
@@ -103,7 +105,7 @@ class Book:
 
     def with_answers(self, answers: Answers) -> "Book":
         """The same requests with other answers."""
-        other = Book.__new__(Book)
+        other = Book((), {})
         other.sent, other.place, other.aside = self.sent, self.place, self.aside
         other.answer(answers)
         return other
@@ -132,19 +134,17 @@ def ends_at(book: Book, place: int, before: int, policy: Policy) -> int | None:
     return _unanswered_ends_at(request, book.aside[place], policy)
 
 
-def live(book: Book, place: int, at: int, policy: Policy) -> Life:
-    """The request at `place` as judged at `at`, from evidence up to `at`. The caller fills in `attempt` and `prior`."""
+def live(book: Book, place: int, at: int, policy: Policy, attempt: int, prior: str) -> Life:
+    """The request at `place` as judged at `at`, from evidence up to `at`."""
     request, aside = book.sent[place], book.aside[place]
     given = book.answers.get(request.message_id, ())
     if given:
         ends = ends_at(book, place, at + 1, policy)
-        return _life(request, given, ends, None, response_of(given[0]))
-    return waiting(request, aside, at, policy)
+        return _life(request, given, ends, response_of(given[0]), attempt, prior)
+    return waiting(request, aside, at, policy, attempt, prior)
 
 
-def waiting(
-    request: Request, aside: int | None, at: int, policy: Policy, attempt: int = 0, prior: str = "never"
-) -> Life:
+def waiting(request: Request, aside: int | None, at: int, policy: Policy, attempt: int, prior: str) -> Life:
     """A request that nobody answered, as judged at `at`. `aside`: the first delivery of a newer one."""
     ends, pushed = _unanswered_ends_at(request, aside, policy), None
     if ends is None:
@@ -200,34 +200,42 @@ def any_open(sent: Sequence[Request], answered: Container[str | None], at: int, 
 
 def known_by_reply(request: Request, given: Sequence[Decision], policy: Policy) -> Life:
     """A request of which nothing but its answers, and perhaps its statuses, came (domain 1.3)."""
-    return _life(request, given, given[-1].at + policy.defaults.request_open_seconds, None, response_of(given[0]))
+    return _life(request, given, given[-1].at + policy.defaults.request_open_seconds, response_of(given[0]))
 
 
-def _life(request: Request, given: Sequence[Decision], ends: int | None, pushed: int | None, final: str) -> Life:
-    first, last = (given[0], given[-1]) if given else (None, None)
-    signs = (request.sent_at, request.status_sent_at, request.delivered_at, request.read_at, request.failed_at)
-    known_signs = [sign for sign in (*signs, first.at if first else None) if sign is not None]
+def _life(
+    request: Request,
+    given: Sequence[Decision],
+    ends: int | None,
+    final: str,
+    attempt: int = 0,
+    prior: str = "never",
+) -> Life:
+    first, last, anchor_at = given[0], given[-1], request.sent_at
+    if anchor_at is None:
+        signs = (request.status_sent_at, request.delivered_at, request.read_at, request.failed_at, first.at)
+        anchor_at = min([sign for sign in signs if sign is not None])
     return Life(
-        request_id=request.message_id,
-        kind=request.kind or "",
-        template=request.template,
-        campaign=request.campaign,
-        origin=request.origin,
-        attempt=0,
-        prior="never",
-        anchor_at=request.sent_at if request.sent_at is not None else min(known_signs),
-        sent_at=request.sent_at,
-        delivered_at=delivered_at(request),
-        read_at=request.read_at,
-        failed_at=request.failed_at,
-        error_code=request.error_code,
-        first_response=response_of(first) if first else None,
-        first_response_at=first.at if first else None,
-        last_response=response_of(last) if last else None,
-        last_response_at=last.at if last else None,
-        superseded_at=pushed,
-        expires_at=ends,
-        final_class=final,
+        request.message_id,
+        request.kind or "",
+        request.template,
+        request.campaign,
+        request.origin,
+        attempt,
+        prior,
+        anchor_at,
+        request.sent_at,
+        delivered_at(request),
+        request.read_at,
+        request.failed_at,
+        request.error_code,
+        response_of(first),
+        first.at,
+        response_of(last),
+        last.at,
+        None,
+        ends,
+        final,
     )
 
 

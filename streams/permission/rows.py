@@ -15,11 +15,31 @@ Row = dict[str, Any]
 
 def request_row(life: Life) -> Row:
     """One request, without pair and version."""
-    name, language, category = life.template or (None, None, None)
-    row = life._asdict()
-    del row["template"]
-    row["template_name"], row["template_language"], row["template_category"] = name, language, category
-    return row
+    template = life.template
+    return {
+        "request_id": life.request_id,
+        "kind": life.kind,
+        "campaign": life.campaign,
+        "origin": life.origin,
+        "attempt": life.attempt,
+        "prior": life.prior,
+        "anchor_at": life.anchor_at,
+        "sent_at": life.sent_at,
+        "delivered_at": life.delivered_at,
+        "read_at": life.read_at,
+        "failed_at": life.failed_at,
+        "error_code": life.error_code,
+        "first_response": life.first_response,
+        "first_response_at": life.first_response_at,
+        "last_response": life.last_response,
+        "last_response_at": life.last_response_at,
+        "superseded_at": life.superseded_at,
+        "expires_at": life.expires_at,
+        "final_class": life.final_class,
+        "template_name": template[0] if template is not None else None,
+        "template_language": template[1] if template is not None else None,
+        "template_category": template[2] if template is not None else None,
+    }
 
 
 def grant_row(grant: Grant) -> Row:

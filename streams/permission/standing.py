@@ -55,15 +55,17 @@ class Timeline:
     """
 
     __slots__ = (
+        "_asked",
         "_book",
         "_flags",
         "_priors",
+        "_sent",
         "at",
         "ended",
         "hold",
         "notices",
+        "other_signs",
         "policy",
-        "service_until",
         "since",
         "spans",
         "state",
@@ -82,18 +84,35 @@ class Timeline:
         self._book: requests.Book | None = None
         self._flags: list[tuple[str, ...]] | None = None
         self._priors: str | None = None
-        self.service_until: tuple[int | None] | None = None
+        self._asked: Timeline | None = None
+        self._sent: list[Request] | None = None
+        self.other_signs: list[int] | None = None
 
     @property
     def book(self) -> requests.Book:
         """The requests with their answers."""
         if self._book is None:
-            self._book = requests.Book(self.state.requests, _answers(self.state.decisions))
+            answers = _answers(self.state.decisions)
+            if self._asked is None:
+                self._book = requests.Book(self.state.requests, answers)
+            else:
+                self._book = self._asked.book.with_answers(answers)
         return self._book
 
-    def answered_after(self, before: "Timeline") -> None:
-        """Nothing but words on the permission tell this pair from that of `before`: their requests are the same."""
-        self._book = before.book.with_answers(_answers(self.state.decisions))
+    @property
+    def sent(self) -> list[Request]:
+        """The requests known as sent, in the order of sending."""
+        if self._sent is None:
+            self._sent = requests.known(self.state.requests) if self._book is None else self._book.sent
+        return self._sent
+
+    def asked_like(self, other: "Timeline") -> None:
+        """Nothing but words on the permission tell this pair from that of `other`: their requests are the same."""
+        self._asked, self._sent = other, other.sent
+
+    def ends_at(self, place: int) -> int | None:
+        """When the request at `place` stops being on the user's screen."""
+        return requests.ends_at(self.book, place, self.at + 1, self.policy)
 
     @property
     def flags(self) -> list[tuple[str, ...]]:
@@ -142,7 +161,7 @@ class Timeline:
         book, place = self.book, self.book.place.get(name)
         if place is None:
             return (self.life(name),)
-        entry, ends = book.sent[place], requests.ends_at(book, place, self.at + 1, self.policy)
+        entry, ends = book.sent[place], self.ends_at(place)
         return entry, ends, book.aside[place] == ends, book.answers.get(name, ()), place, self._prior(place)
 
     def life(self, name: str) -> requests.Life:
@@ -151,8 +170,7 @@ class Timeline:
         place = book.place.get(name)
         if place is not None:
             attempts = state.base.attempts if state.base is not None else 0
-            life = requests.live(book, place, self.at, self.policy)
-            return life._replace(attempt=attempts + place + 1, prior=self._prior(place))
+            return requests.live(book, place, self.at, self.policy, attempts + place + 1, self._prior(place))
         given = book.answers.get(name)
         if given is not None:
             entry = next((entry for entry in state.requests if entry.message_id == name), Request(name))
@@ -450,7 +468,7 @@ def label_of(line: Timeline) -> str:
     """The product's label, the first that fits (design 13)."""
     if line.hold.grant is not None:
         return "granted"
-    sent, answered = requests.known(line.state.requests), {word.context_id for word in line.state.decisions}
+    sent, answered = line.sent, {word.context_id for word in line.state.decisions}
     if requests.any_open(sent, answered, line.at, line.policy):
         return "pending"
     if line.hold.reason in _LABELS:
@@ -471,29 +489,34 @@ def permission_of(hold: Hold) -> dict[str, Any]:
 
 def service_until(line: Timeline) -> int | None:
     """Until when the user's last own sign keeps the service window open."""
-    if line.service_until is None:
-        line.service_until = (_service_until(line),)
-    return line.service_until[0]
+    if line.other_signs is None:
+        line.other_signs = _other_signs(line.state)
+    signs, words = line.other_signs, line.state.decisions
+    for place in range(len(words) - 1, -1, -1):  # in order of time: the last one is enough
+        word = words[place]
+        if grants.is_reply(word) and not grants.is_automatic(word):
+            signs = [*signs, word.at]
+            break
+    return service_window.open_until(signs, line.at)
 
 
-def same_service(before: Timeline, after: Timeline) -> None:
-    """Where no sign of the user tells two timelines of one instant apart, it is looked for once."""
+def same_signs(before: Timeline, after: Timeline) -> None:
+    """Where nothing but words on the permission tells two timelines apart, other signs are looked for once."""
     one, other = before.state, after.state
-    if one.decisions is other.decisions and one.messages is other.messages and one.calls is other.calls:
-        after.service_until = before.service_until = (_service_until(before),)
+    if one.messages is other.messages and one.calls is other.calls and one.base is other.base:
+        after.other_signs = before.other_signs = _other_signs(one)
 
 
-def _service_until(line: Timeline) -> int | None:
-    state = line.state
-    signs = [word.at for word in state.decisions if grants.is_reply(word) and not grants.is_automatic(word)]
-    signs += [message.at for message in state.messages]
+def _other_signs(state: PairState) -> list[int]:
+    """The user's own signs that are no words on the permission; of messages the last."""
+    signs = [state.base.service_at] if state.base is not None else []
+    if state.messages:
+        signs.append(state.messages[-1].at)
     for call in state.calls:
         at = calls.begun_at(call) if call.direction == streak.USER else calls.connected_at(call)
         if at is not None:
             signs.append(at)
-    if state.base is not None:
-        signs.append(state.base.service_at)
-    return service_window.open_until(signs, line.at)
+    return signs
 
 
 def standing_of(line: Timeline) -> dict[str, Any]:

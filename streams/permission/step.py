@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from schemas.events import MessageStatus, PairFact, ReadingTaken
 from schemas.ids import is_wa_id
-from schemas.marks import Call, Request, marks_of
+from schemas.mark_lists import marks_of
+from schemas.marks import Call, Request
 from schemas.policy import Policy
-from schemas.state import PairState, judged, row_version
+from schemas.state import PairState
+from schemas.state_row import continued, judged, row_version
 from streams.permission.announce import FILLING, announced, drifted, merged, ran_out, told_of_expiry
 from streams.permission.evolve import evolve
 from streams.permission.grants import Grant
@@ -99,7 +101,7 @@ def _gone_on(new: PairState, fact: PairFact, on: Onward, policy: Policy, number:
     held: tuple[Sequence[Grant], Sequence[Grant]] = ((), ())
     if on.lines is not None:
         before, after = on.lines
-        new = new._replace(due_at=_until(after), walked=on.walked)
+        new = continued(new, _until(after), on.walked)
         if before.hold is not after.hold or after.notices or isinstance(fact, FILLING):
             changes = announced(new, fact, before, after, policy, number)
         held = _told_grants(before, after)
@@ -115,7 +117,7 @@ def _walked(
     at = new.judged_at
     before = timeline(state, at, policy, number)
     after = timeline(new, at, policy, number, before)
-    new = new._replace(due_at=_until(after), walked=after.walked(number))
+    new = continued(new, _until(after), after.walked(number))
     changes: list[Change] = []
     rows_before = before
     if (out := ran_out(before, since=state.judged_at)) is not None:
@@ -238,18 +240,15 @@ def _told_rows(
     """
     number, user, version = new.phone_number_id, new.user, row_version(new)
 
-    def told(gone: Sequence[Row], is_so: Sequence[Row]) -> list[Row]:
-        rows = [*gone, *is_so]
+    requests_ = [request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]
+    grants_ = [grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]
+    told: dict[str, list[Row]] = {}
+    for name, (gone, is_so) in (("requests", requests_), ("grants", grants_), ("calls", rung)):
+        told[name] = rows = [*gone, *is_so]
         for place, row in enumerate(rows):
             row["phone_number_id"], row["user"], row["version"] = number, user, version
-            row["is_deleted"] = int(place < len(gone))
-        return rows
-
-    return {
-        "requests": told([request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]),
-        "grants": told([grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]),
-        "calls": told(rung[0], rung[1]),
-    }
+            row["is_deleted"] = 1 if place < len(gone) else 0
+    return told
 
 
 def _lives(before: Timeline, after: Timeline) -> tuple[list[Life], list[Life]]:
@@ -313,4 +312,6 @@ def _record(new: PairState, rows: dict[str, list[Row]], changes: Sequence[Change
             "version": 1 if is_wa_id(new.user) else 0,
             "body": fact,
         }
-    return record | rows | {"changes": [change_row(change) for change in changes]}
+    record.update(rows)
+    record["changes"] = [change_row(change) for change in changes]
+    return record

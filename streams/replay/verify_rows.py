@@ -3,7 +3,8 @@
 Owns what of a row is compared: all but its version, and but what only the clock ends (an open request that is over, a
 temporary grant that ran out): a row is told by facts and the views judge it by the clock, so a row told later says it
 another way. Digests are made of a plain text, so that a store can make the same of what it holds (`TABLES` says how).
-Refuses to know any store.
+Also the day a row is filed under: of an id a store keeps one row a day, whoever it is told of. Refuses to know any
+store.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,20 +18,23 @@ Kind = Literal["text", "whole", "instant", "flag", "texts"]
 SEPARATOR: Final = "\x1f"
 RAN_OUT: Final = "expired"
 NO_RESPONSE: Final = "expired_no_response"
+DAY_S: Final = 86_400
 _MOST: Final = (1 << 64) - 1
 
 
 class Form(NamedTuple):
-    """A table: what names a row in it, and the fields that are compared."""
+    """A table: what names a row in it, the instant that files it under a day, and the fields that are compared."""
 
     id: str
+    filed_at: str
     fields: tuple[tuple[str, Kind], ...]
 
 
 TABLES: Final[dict[TableName, Form]] = {
-    "facts": Form("fact_id", (("type", "text"),)),
+    "facts": Form("fact_id", "occurred_at", (("type", "text"),)),
     "requests": Form(
         "request_id",
+        "anchor_at",
         (
             *((name, "text") for name in ("kind", "template_name", "template_language", "template_category")),
             ("campaign", "text"),
@@ -50,6 +54,7 @@ TABLES: Final[dict[TableName, Form]] = {
     ),
     "grants": Form(
         "grant_id",
+        "granted_at",
         (
             *((name, "text") for name in ("request_id", "kind", "via", "source")),
             ("confirmed", "flag"),
@@ -60,6 +65,7 @@ TABLES: Final[dict[TableName, Form]] = {
     ),
     "calls": Form(
         "call_id",
+        "anchor_at",
         (
             ("direction", "text"),
             ("outcome", "text"),
@@ -91,12 +97,16 @@ class Rows:
     """The newest form of each row of one pair: by table and id its digest."""
 
     digests: dict[tuple[TableName, str], int] = field(default_factory=dict)
+    days: dict[tuple[TableName, str], tuple[int, ...]] = field(default_factory=dict)
+    """By table and id the days since 1970 it is filed under: one, but for a fact that was told again as earlier."""
     _versions: dict[tuple[TableName, str], int] = field(default_factory=dict)
 
     def take(self, record: Mapping[str, Any]) -> None:
         """The rows of one step, as it told them or as they stand in a record."""
         if (fact := record.get("fact")) is not None:
-            self.digests["facts", fact["fact_id"]] = digest("facts", fact)
+            told: tuple[TableName, str] = ("facts", fact["fact_id"])
+            self.digests[told] = digest("facts", fact)
+            self.days[told] = tuple({*self.days.get(told, ()), _day("facts", fact)})
         for table in ("requests", "grants", "calls"):
             for row in record.get(table, ()):
                 self._take(table, row)
@@ -116,8 +126,10 @@ class Rows:
         self._versions[name] = version
         if row["is_deleted"]:
             self.digests.pop(name, None)
+            self.days.pop(name, None)
         else:
             self.digests[name] = digest(table, row)
+            self.days[name] = (_day(table, row),)
 
 
 def digest(table: TableName, row: Mapping[str, Any]) -> int:
@@ -125,6 +137,10 @@ def digest(table: TableName, row: Mapping[str, Any]) -> int:
     form = TABLES[table]
     fields = [str(row[form.id]), *(_text(table, row, name, kind) for name, kind in form.fields)]
     return int.from_bytes(md5(SEPARATOR.join(fields).encode(), usedforsecurity=False).digest()[:8], "big")
+
+
+def _day(table: TableName, row: Mapping[str, Any]) -> int:
+    return int(row[TABLES[table].filed_at] or 0) // DAY_S
 
 
 def differing(one: Sums, other: Sums, tables: Iterable[TableName] = tuple(TABLES)) -> list[TableName]:

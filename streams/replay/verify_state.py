@@ -13,7 +13,8 @@ from typing import Final, Literal
 
 from schemas.business import BusinessState
 from schemas.policy import Policy
-from schemas.state import PairState, encode_state
+from schemas.state import PairState
+from schemas.state_row import encode_state
 from streams.permission.answer import answer
 from streams.permission.calls import begun_at
 from streams.permission.number import Number

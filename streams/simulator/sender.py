@@ -156,7 +156,7 @@ class _Sending:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempts - 1)) * (0.5 + self._dice.random() / 2)
             try:
                 response = await self._post(client, delivery)
-            except httpx.TransportError:
+            except (httpx.TransportError, ssl.SSLError):  # httpx translates no TLS fault after the handshake
                 status = None
             else:
                 status = response.status_code

@@ -20,7 +20,8 @@ from schemas.events import PairFact
 from schemas.ids import Pair, derived_id, parse_pair, partition_of
 from schemas.policy import Policy
 from schemas.records import encode_record
-from schemas.state import PairState, StateUnreadable, decode_state, encode_state
+from schemas.state import PairState
+from schemas.state_row import StateUnreadable, decode_state, encode_state
 from streams.permission.number import Number, number_in
 from streams.permission.step import Step, deadline_of, pass_time, step
 from streams.worker.deadlines import Deadline, index_key

@@ -21,6 +21,7 @@ from streams.worker.logs import set_up_logs
 from streams.worker.measures import Measures
 from streams.worker.settings import WorkerSettings
 from streams.worker.startup import Unfit, check_topics, hold, topic_counts
+from streams.worker.topic_ids import check_ids
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def run(settings: WorkerSettings) -> int:
             measures.last_exit = lives.begins(settings.folder)
             check_topics(asyncio.run(topic_counts(settings)), settings)
             measures.clock_apart_s = asyncio.run(check_fitness(settings))
+            asyncio.run(check_ids(settings))
             asyncio.run(take_over(settings))
             return _work(settings, measures, health)
     except Unfit as fault:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.state import version_of
+from schemas.state_row import version_of
 from streams.countries import country_of
 from streams.kafka.replica import Replica
 from streams.permission.directory import Directory

@@ -3,21 +3,29 @@
 Owns the two headers of a state row that spare recovery the reading of values. Refuses to know a topic's full name.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from schemas.business import BusinessState, BusinessUnreadable, decode_business
 from schemas.envelope import Headers, cloud_event, header
-from schemas.ids import derived_id, parse_pair
+from schemas.ids import BUSINESS_SCOPED_ID, PHONE_NUMBER_ID, WA_ID, derived_id
 from schemas.policy import Policy
-from schemas.state import PairState, StateUnreadable, decode_state, version_of
+from schemas.state import PairState
+from schemas.state_row import StateUnreadable, decode_state, version_of
 from streams.permission.number import Number
 from streams.permission.step import deadline_of
 
 VERSION: Final = "version"
 DUE_AT: Final = "due_at"
 """When the grant of a state row will run out, epoch seconds; absent when nothing will."""
+
+
+_PAIR: Final = re.compile(
+    f"{PHONE_NUMBER_ID.pattern}/(?:{WA_ID.pattern}|{BUSINESS_SCOPED_ID.pattern})".encode()
+).fullmatch
+"""What `parse_pair` takes, of bytes as they are: recovery asks it of every row."""
 
 
 NumberOf = Callable[[str], Number]
@@ -97,7 +105,7 @@ class PairRows:
 
     def is_key(self, key: bytes) -> bool:
         """A pair."""
-        return parse_pair(key) is not None
+        return _PAIR(key) is not None
 
     def again(self, key: bytes, value: bytes | None) -> Row:
         """The row with its headers made anew."""

@@ -1,14 +1,14 @@
 """The batch table: the worker's copy of a state topic, one RocksDB a partition, written a batch at a time.
 
-Owns the order changelog, then local store, and what recovery believes. The store is never ahead of the changelog: a
-batch is sent and acknowledged, found to join what was there before, and only then written, together with its offset and
-the time index. Refuses item access of Faust's own (`table[key] = value`): nobody awaits its delivery.
+Owns the order changelog, then local store, also behind recovery (`refill`). The store is never ahead of the changelog:
+a batch is sent and acknowledged, found to join what was there before, and only then written, together with its offset
+and the time index. Refuses item access of Faust's own (`table[key] = value`): nobody awaits its delivery.
 """
 # ruff: noqa: SLF001 - this module is about the private parts of exactly pinned libraries
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 import rocksdict
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,14 +16,14 @@ from faust.tables.manager import TableManager
 from faust.tables.table import Table
 from faust.types import TP
 
-from schemas.state import version_of
 from streams.worker.batches import BatchApp, batched_topic
 from streams.worker.clock import now_ms
-from streams.worker.deadlines import PREFIX, Deadline, due, index_key
+from streams.worker.deadlines import PREFIX, Deadline, due
 from streams.worker.exits import Code, die, told
 from streams.worker.outputs import queue
 from streams.worker.places import REBUILD
-from streams.worker.rows import Row, RowForm, version_on
+from streams.worker.refill import Refill
+from streams.worker.rows import Row, RowForm
 from streams.worker.stores import LocalStore
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class BatchTable(Table[bytes, bytes]):
 
     form: RowForm
     facts: str | None = None
+    _refilling: Refill | None = None
 
     def _new_store(self) -> LocalStore:
         return LocalStore(
@@ -99,7 +100,10 @@ class BatchTable(Table[bytes, bytes]):
     ) -> None:
         """Close the stores of lost partitions: the stock one drops its reference, and an idle local keeps the LOCK."""
         for tp in revoked:
-            db = self.data._dbs.pop(tp.partition, None) if tp.topic == self.changelog_topic_name else None  # type: ignore[attr-defined]
+            if tp.topic != self.changelog_topic_name:
+                continue
+            self._settle(tp.partition)
+            db = self.data._dbs.pop(tp.partition, None)  # type: ignore[attr-defined]
             if db is not None:
                 db.close()
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
@@ -108,6 +112,7 @@ class BatchTable(Table[bytes, bytes]):
         """Changelog acknowledged, then the local store with the offset and the index, in one write."""
         if not rows and not index:
             return
+        self._settle(partition)
         db = self.db(partition)
         end: int | None = None
         if rows:
@@ -192,41 +197,41 @@ class BatchTable(Table[bytes, bytes]):
         finally:
             await consumer.stop()
 
+    # Recovery -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _refill(self) -> Refill:
+        if self._refilling is None:
+            self._refilling = Refill(self.form, self.data.offset_key)  # type: ignore[attr-defined]
+        return self._refilling
+
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Recovery, by whole batches. Ends the process on any fault: Faust would log it and leave the rows out."""
         for event in batch:
+            message = event.message
             try:
-                self._recover(event.message)
+                self._refill.take(message.partition, self.db(message.partition), message)
             except Exception as fault:  # noqa: BLE001 - see above
-                self._local.failed(event.message.partition, fault)
-                die(Code.LANE_FAILED, "%s could not be recovered: %s", self.changelog_topic_name, told(fault))
+                self._not_recovered(message.partition, fault)
 
-    def _recover(self, message: Any) -> None:
-        db = self.db(message.partition)
-        latest: dict[bytes, Any] = {}
-        versions: dict[bytes, int] = {}
-        for record in message.value:
-            key = record.key
-            if record.value is None:  # always applies: its writer knew of nothing worth keeping
-                latest[key], versions[key] = record, -1
-                continue
-            known = versions.get(key)
-            if known is None:
-                stored = db.get(key)
-                known = versions[key] = -1 if stored is None else version_of(stored)
-            version = version_on(record)
-            if version < 0 or key is None or not self.form.is_key(key):
-                log.error("%s: offset %d is no state row and is left out", message.tp, record.offset)
-            elif version >= known:
-                latest[key], versions[key] = record, version
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, record in latest.items():
-            _put(batch, key, record.value)
-            at = self.form.due_on(record)
-            if at is not None:
-                batch.put(index_key(Deadline(at, key)), b"")
-        batch.put(self.data.offset_key, str(message.offset).encode())  # type: ignore[attr-defined]
-        db.write(batch)
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """What was recovered goes to the files of the stores, before a batch is written behind it."""
+        try:
+            self._refill.settle_all()
+        except Exception as fault:  # noqa: BLE001 - Faust would not even log it
+            self._not_recovered(min(self._refill.unlogged), fault)
+        await super().on_recovery_completed(active_tps, standby_tps)
+
+    def _settle(self, partition: int) -> None:
+        try:
+            self._refill.settle(partition)
+        except Exception as fault:
+            self._local.failed(partition, fault)
+            raise
+
+    def _not_recovered(self, partition: int, fault: Exception) -> NoReturn:
+        self._local.failed(partition, fault)
+        die(Code.LANE_FAILED, "%s could not be recovered: %s", self.changelog_topic_name, told(fault))
 
 
 def _put(batch: Any, key: bytes, value: bytes | None) -> None:
@@ -255,7 +260,7 @@ def batch_table(
         key_type=bytes,
         value_type=bytes,
         options={"block_cache_size": cache_bytes, "write_buffer_size": buffer_bytes},
-        recovery_buffer_size=8,  # counts batches of up to 1,000 rows
+        recovery_buffer_size=2,  # counts portions; with 1, Faust goes on reading changelogs behind recovery
     )
     table.form, table.facts = form, facts
     table.changelog_topic = batched_topic(

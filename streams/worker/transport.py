@@ -25,6 +25,7 @@ from mode import Service
 
 from streams.worker.batches import BatchApp
 from streams.worker.exits import Code, Waiting, die
+from streams.worker.portions import Portion, leave_undecoded
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
                     or self.app.consumer_generation_id != generation
                 ):
                     return {}
+                leave_undecoded(fetcher._records, filter(self.consumer._is_changelog_tp, active))
                 records: Mapping[TP, list[Any]] = await fetcher.fetched_records(active, timeout=0)  # does not suspend
                 if records or last:
                     return records
@@ -223,13 +225,15 @@ class BatchConsumer(driver.Consumer):
             return {}  # what waits, and this, will be fetched again
         return leash.through(records)
 
-    def _cut(self, records: Mapping[TP, list[Any]]) -> tuple[dict[TP, list[Any]], dict[TP, deque[list[Any]]]]:
-        """Faust's own topics (leader) as they are, ours in batches."""
+    def _cut(self, records: Mapping[TP, list[Any]]) -> tuple[dict[TP, list[Any]], dict[TP, deque[Any]]]:
+        """Faust's own topics (leader) as they are, ours in batches; changelogs come in portions."""
         plain: dict[TP, list[Any]] = {}
-        batches: dict[TP, deque[list[Any]]] = {}
+        batches: dict[TP, deque[Any]] = {}
         for tp, got in records.items():
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            if tp.topic in self._ours.batched_topics:
+            if isinstance(got[0], Portion):
+                batches[tp] = deque(got)
+            elif tp.topic in self._ours.batched_topics:
                 batches[tp] = deque(got[at : at + BATCH_RECORDS] for at in range(0, len(got), BATCH_RECORDS))
             else:
                 plain[tp] = got
@@ -369,8 +373,8 @@ class BatchConsumer(driver.Consumer):
                 seen[tp] = mark
 
 
-def _message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
-    last = batch[-1]
+def _message(tp: TP, batch: Portion | list[Any], generation: int) -> ConsumerMessage:
+    last = batch if isinstance(batch, Portion) else batch[-1]
     return ConsumerMessage(
         tp.topic,
         tp.partition,

@@ -8,7 +8,8 @@ import httpx
 
 from schemas.marks import Decision, Request
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, encode_state
+from schemas.state import PairState
+from schemas.state_row import encode_state
 from streams.api.app import Api, build
 from streams.api.freshness import Lag
 from streams.api.settings import ApiSettings

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy.broker.node import LocalBroker
 from deploy.topics import create_topics
 from schemas.ids import Pair, partition_of
-from schemas.state import encode_state, version_of
+from schemas.state_row import encode_state, version_of
 from schemas.topics import TopicNames
 from streams.api.app import Api, build
 from streams.api.freshness import Freshness

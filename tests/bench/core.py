@@ -7,10 +7,11 @@ four statuses.
 
 from typing import Any, Final
 
+from deploy.compiled import is_used
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.records import encode_record
-from schemas.state import decode_state, encode_state
+from schemas.state_row import decode_state, encode_state
 from streams.permission.step import step
 from tests.bench.measure import cpu_us, tell
 from tests.permission.story import (
@@ -95,6 +96,7 @@ def following(at: int, newest: str) -> dict[str, PairFact]:
 
 def core() -> None:
     """A pair of some ten marks, and one of two hundred."""
+    print(f"The core is {'compiled' if is_used() else 'interpreted'}.")
     fresh = [sent("wamid.TESTREQ2000", T0 + 51 * DAY), delivered("wamid.TESTREQ2000", T0 + 51 * DAY + 5)]
     for name, past, at, newest, times in (
         ("step", typical(), T0 + 2 * DAY, "wamid.TESTREQ0002", 200),

@@ -12,7 +12,8 @@ from schemas.events import PairFact
 from schemas.ids import Pair, derived_id
 from schemas.policy import DEFAULT_POLICY
 from schemas.records import encode_record
-from schemas.state import PairState, decode_state, encode_state
+from schemas.state import PairState
+from schemas.state_row import decode_state, encode_state
 from streams.permission.number import Number, number_in
 from streams.permission.step import step
 

@@ -19,7 +19,7 @@ from deploy.broker.troubles import BrokerDied
 from tests.conftest import ROOT
 from tests.ports import free_pair
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 
 async def make_topic(bootstrap: str, name: str) -> None:
@@ -134,5 +134,5 @@ def test_the_broker_started_by_hand_ends_on_term_with_exit_0(tmp_path: Path, jar
         assert by_hand.stdout is not None
         assert re.search(rf"ready on 127\.0\.0\.1:{port}", by_hand.stdout.readline())
         by_hand.send_signal(signal.SIGTERM)
-        assert by_hand.wait(30) == 0
+        assert by_hand.wait(120) == 0
     assert not listens(port)

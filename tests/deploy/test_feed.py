@@ -1,8 +1,15 @@
 """`callgrant feed` against the gateway's own doors; the broker behind them is played."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
+import operator
+import socket
+import ssl
+import struct
+import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -11,11 +18,13 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 
 from deploy import config as settings
 from deploy.feed_doors import Doors, Post, doors_of
 from deploy.feed_lines import arrivals
 from deploy.feed_sender import FeedEnded, Feeding, Pace, Tally
+from deploy.feed_wire import Wire
 from schemas.codec import Unreadable
 from schemas.envelope import header
 from streams.replay.lines import Arrival
@@ -161,7 +170,7 @@ async def test_nobody_at_the_address_ends_it_with_the_setting(history: Callable[
         await fed(history(webhook()), httpx.MockTransport(away))
 
 
-def answering(*answers: int | type[Exception]) -> tuple[httpx.MockTransport, list[bytes]]:
+def answering(*answers: int | Exception) -> tuple[httpx.MockTransport, list[bytes]]:
     """A gateway that gives these answers one after the other, then 200."""
     left, heard = iter(answers), list[bytes]()
 
@@ -172,16 +181,85 @@ def answering(*answers: int | type[Exception]) -> tuple[httpx.MockTransport, lis
         told = next(left, 200)
         if isinstance(told, int):
             return httpx.Response(told)
-        raise told("the line broke")
+        raise told
 
     return httpx.MockTransport(answer), heard
 
 
 async def test_what_may_still_be_accepted_is_sent_again(history: Callable[..., Path]) -> None:
-    transport, heard = answering(503, httpx.ReadError, 429)
+    transport, heard = answering(503, httpx.ReadError("the line broke"), 429)
     tally, parked = await fed(history(webhook(1), webhook(2)), transport, concurrency=1)
     assert (tally.sent, tally.accepted, tally.repeated, parked) == (2, 2, 3, [])
     assert [json.loads(body)["n"] for body in heard] == [1, 1, 1, 1, 2]
+
+
+def without_a_socket() -> AttributeError:
+    """What httpx raises on uvloop when it looks at the socket of a connection that is cut already."""
+    with pytest.raises(AttributeError) as looked:
+        operator.attrgetter("getpeername")(None)
+    return looked.value
+
+
+@pytest.mark.parametrize("fault", [without_a_socket(), ssl.SSLError(1, "[SSL] bad record mac")], ids=["cut", "garbled"])
+async def test_a_connection_that_breaks_in_words_httpx_does_not_translate_is_made_again(
+    fault: Exception, history: Callable[..., Path]
+) -> None:
+    transport, heard = answering(200, fault, fault)
+    tally, parked = await fed(history(webhook(1), webhook(2)), transport, concurrency=1)
+    assert (tally.accepted, tally.repeated, parked) == (2, 2, [])
+    assert [json.loads(body)["n"] for body in heard] == [1, 2, 2, 2]
+
+
+async def test_a_mistake_of_ours_is_not_taken_for_a_broken_connection(history: Callable[..., Path]) -> None:
+    transport, _ = answering(
+        AttributeError("'Feeding' object has no attribute 'getpeername'", name="getpeername", obj=1)
+    )
+    with pytest.raises(AttributeError, match="Feeding"):
+        await fed(history(webhook()), transport)
+
+
+def test_whatever_cuts_a_connection_it_is_no_answer_and_nothing_else() -> None:
+    """Real sockets and the loop of the command: each connection is reset as soon as it is accepted."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = "http://{}:{}".format(*listening.getsockname())
+
+    def cutting() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with listening.accept()[0] as cut:
+                    cut.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    faults: Counter[type[BaseException]] = Counter()
+
+    async def knock() -> None:
+        async with Wire(url, httpx.AsyncHTTPTransport(verify=False)) as wire:
+            for _ in range(20):
+                try:
+                    await wire.ask("GET", "/livez")
+                except Exception as fault:  # noqa: BLE001 - which one it is, is the question
+                    faults[type(fault)] += 1
+
+    async def busy() -> None:  # each turn of the loop takes long enough for a reset to arrive
+        while True:
+            time.sleep(0.000_5)  # noqa: ASYNC251 - that the loop stands still is the point
+            await asyncio.sleep(0)
+
+    async def all_at_once() -> None:
+        beside = asyncio.ensure_future(busy())
+        await asyncio.gather(*(knock() for _ in range(10)))
+        beside.cancel()
+
+    peer = threading.Thread(target=cutting)
+    peer.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(all_at_once())
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        peer.join(10)
+    assert sum(faults.values()) == 200
+    assert [each for each in faults if not issubclass(each, httpx.TransportError)] == []
 
 
 async def test_when_nothing_is_accepted_for_too_long_it_ends_and_says_where(history: Callable[..., Path]) -> None:

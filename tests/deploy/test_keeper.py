@@ -51,7 +51,7 @@ class Heard:
         self._waking = asyncio.ensure_future(wake())
 
     async def until(self, state: str, times: int = 1) -> Told:
-        async with asyncio.timeout(30), self._more:
+        async with asyncio.timeout(120), self._more:
             await self._more.wait_for(lambda: len(self.of(state)) >= times)
         return self.of(state)[times - 1]
 
@@ -85,7 +85,7 @@ def serving(tmp_path: Path) -> Program:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             if await holds():
                 return

@@ -124,7 +124,7 @@ async def test_a_group_is_behind_until_it_has_committed_the_end(broker: str, nam
     await create_topics(broker, names, PARTITIONS)
     topic = names.of("actions.raw")
     stage = Stage(names.group("worker"), (topic,))
-    await until_caught_up(broker, [stage], within_s=20)
+    await until_caught_up(broker, [stage], within_s=120)
     async with AIOKafkaProducer(bootstrap_servers=broker) as producer:
         for partition in (0, 0, 2):
             await producer.send_and_wait(topic, b"{}", partition=partition)
@@ -134,7 +134,7 @@ async def test_a_group_is_behind_until_it_has_committed_the_end(broker: str, nam
 
     seen: list[int] = []
     waiting = asyncio.create_task(
-        until_caught_up(broker, [stage], within_s=30, tell=lambda left: seen.append(left[topic]))
+        until_caught_up(broker, [stage], within_s=120, tell=lambda left: seen.append(left[topic]))
     )
     reader = AIOKafkaConsumer(bootstrap_servers=broker, group_id=stage.group, enable_auto_commit=False)
     reader.assign([TopicPartition(topic, 0), TopicPartition(topic, 2)])

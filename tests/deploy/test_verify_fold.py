@@ -15,7 +15,8 @@ from schemas.codec import encode_fact
 from schemas.events import PairFact, PermissionReplied, RequestSent
 from schemas.ids import Pair
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, encode_state
+from schemas.state import PairState
+from schemas.state_row import encode_state
 from streams.permission.number import Number
 from streams.permission.step import pass_time, step
 from streams.providers.registry import translate

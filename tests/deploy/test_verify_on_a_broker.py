@@ -13,8 +13,11 @@ from typing import Any, Final, NamedTuple
 import orjson
 import pytest
 import rocksdict
+from aiokafka import TopicPartition
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from deploy.cli.main import main
+from deploy.cluster import admin_of
 from schemas.changes import change_id
 from schemas.ids import parse_pair
 from schemas.topics import TopicNames
@@ -28,9 +31,10 @@ from tests.deploy.verified import (
     past,
 )
 from tests.integration.house import ROOT, House
+from tests.integration.log import log_of
 from tests.ports import free_port
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 SEED = 7
 PREFIX = "test-verify-whole."
@@ -337,3 +341,47 @@ def test_a_cluster_that_does_not_answer_and_topics_that_are_not_there_cannot_be_
     done = verify(topic_prefix)
     assert done.code == 3
     assert "callgrant topics create" in done.err
+
+
+async def cut(bootstrap: str, names: TopicNames, *topics: str) -> int:
+    """The older half of each partition goes, as by retention; how many records that were."""
+    parts = [TopicPartition(names.of(topic), each) for topic in topics for each in range(PARTITIONS)]
+    async with log_of(bootstrap) as log, admin_of(bootstrap) as admin:
+        ends = {part: end for topic in topics for part, end in (await log.ends(names.of(topic))).items()}
+        await admin.delete_records({part: RecordsToDelete(before_offset=ends[part] // 2) for part in parts})
+    return sum(end // 2 for end in ends.values())
+
+
+def test_announcements_and_rows_that_retention_deleted_are_no_difference_and_what_is_left_is_compared(
+    judged: Judged, verify: Callable[..., Done], topic_prefix: str
+) -> None:
+    _copied(judged, topic_prefix, judged.stood)
+    whole = verify(topic_prefix, "--json")
+    assert asyncio.run(cut(judged.bootstrap, TopicNames(topic_prefix), "permission.changes", "permission.records")) > 99
+    done = verify(topic_prefix, "--json")
+    assert (done.code, done.kinds) == (0, {})
+    for check in ("changes", "records"):
+        assert 0 < done.told["checks"][check]["compared"] < whole.told["checks"][check]["compared"]
+        assert "cut by retention: compared since 20" in done.told["checks"][check]["note"]
+
+    asyncio.run(
+        copy(
+            judged.bootstrap,
+            [_invented_change(judged.stood)[-1], _other_record(judged.stood)[-1]],
+            TopicNames(topic_prefix),
+        )
+    )
+    done = verify(topic_prefix, "--json")
+    assert done.code == 1
+    assert done.kinds == {"changes.invented": 1, "records.differs": 1}
+
+
+def test_a_log_of_facts_that_retention_cut_cannot_be_judged(
+    judged: Judged, verify: Callable[..., Done], topic_prefix: str
+) -> None:
+    _copied(judged, topic_prefix, judged.stood)
+    asyncio.run(cut(judged.bootstrap, TopicNames(topic_prefix), "permission.events"))
+    done = verify(topic_prefix)
+    assert done.code == 3
+    assert "permission.events is cut: partition" in done.err
+    assert "retention.ms=-1" in done.err

@@ -21,7 +21,7 @@ from deploy.broker.node import LocalBroker
 from streams.worker.codes import NEEDS_A_PERSON
 from streams.worker.settings import WorkerSettings
 from tests.faults.storm_worker_blows import MEMBERS, Blow, Gust
-from tests.faults.storm_worker_past import Item
+from tests.faults.storm_worker_past import Item, Past
 from tests.faults.storm_worker_sender import LOOK_EVERY_S, Sender
 from tests.integration.house import House
 from tests.ports import free_port
@@ -109,10 +109,10 @@ class Storm:
             keeper.cancel()
             await asyncio.gather(keeper, working, return_exceptions=True)
 
-    async def rage(self, schedule: Sequence[Gust], items: Sequence[Item]) -> None:
+    async def rage(self, schedule: Sequence[Gust], past: Past) -> None:
         """Every blow struck, everything sent; afterwards whoever should run is ready."""
         began_s = monotonic()
-        await self._all(schedule, items)
+        await self._all(schedule, past)
         self.course.storm_s = monotonic() - began_s
         for name in sorted(self._wanted):
             await self._until_ready(name)
@@ -129,13 +129,14 @@ class Storm:
                 print(end)
             self.course.stopped.append(-signal.SIGKILL if isinstance(end, BaseException) else end)
 
-    async def _all(self, schedule: Sequence[Gust], items: Sequence[Item]) -> None:
-        share = -(-len(items) // sum(map(len, schedule)))
+    async def _all(self, schedule: Sequence[Gust], past: Past) -> None:
+        share = -(-len(past) // sum(map(len, schedule)))
         first = 0
         for gust in schedule:
             async with asyncio.TaskGroup() as together:
                 for blow in gust:
-                    together.create_task(self._strike(blow, items[first : first + share]))
+                    items = await asyncio.to_thread(past.between, first, first + share)
+                    together.create_task(self._strike(blow, items))
                     first += share
 
     async def _strike(self, blow: Blow, items: Sequence[Item]) -> None:

@@ -7,17 +7,18 @@ for, and to know the words of a dialect (`telling.py`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import orjson
 
 from schemas.envelope import Headers, raw_record
-from schemas.ids import is_wa_id
 from tests.faults.doors import Kept, Parcel, sealed
-from tests.faults.lives import AT_RECEIPT, DAY_S, HOUR_S, Happening, Life
+from tests.faults.lives import AT_RECEIPT, DAY_S, HOUR_S, Life
 from tests.faults.parcels import USERS
-from tests.faults.telling import Told, tell
+from tests.faults.storm_worker_shelves import FACTS_A_SHELF, Files
+from tests.faults.telling import Link, Told, tell
 from tests.faults.telling_meta import DISPLAYS, NUMBERS
 
 FACTS_OF_A_PAIR: Final = 10
@@ -54,19 +55,80 @@ class Item:
 
 
 def past(seed: int, facts: int, now: int) -> list[Item]:
-    """At least so many facts, a tenth as many pairs as long as there are users."""
-    dice = Random(seed)
-    parcels = list(_parcels(_told(facts, now, dice), now, dice))
-    first = now - 20 * DAY_S
-    for n in range(max(2, int(len(parcels) * NO_JSON_SHARE))):
-        broken = b'{"entry": [%d' % n + b"[" * dice.randint(1, 9)
-        parcels.append(Parcel(dice.uniform(first, now), "meta", broken, parks=("not_json",)))
-    turns = [(parcel.turn, parcel) for parcel in parcels]
-    again = dice.sample(parcels, int(len(parcels) * AGAIN_SHARE))
-    turns += [(dice.uniform(parcel.turn, now), parcel) for parcel in again]
-    turns.sort(key=lambda each: each[0])
-    # They came in during the last ten minutes, in this order.
-    return [_item(parcel, now - 600 + 600 * place // len(turns), dice) for place, (_, parcel) in enumerate(turns)]
+    """At least so many facts, a tenth as many pairs as long as there are users. All at once: for a short one."""
+    (items,) = blocks(seed, facts, now, facts)
+    return items
+
+
+def blocks(seed: int, facts: int, now: int, facts_a_block: int = FACTS_A_SHELF) -> Iterator[list[Item]]:
+    """The same, some at a time, each of all pairs and of all days; what is late, told twice or repeated is so within
+    its block."""
+    pairs = [(number, user) for number in NUMBERS for user in USERS]
+    Random(seed).shuffle(pairs)
+    del pairs[max(50, facts // FACTS_OF_A_PAIR) :]
+    count = -(-facts // facts_a_block)
+    serial = 0
+    for block in range(count):
+        dice = Random(seed + block * 1_000_003)
+        told, serial = _told(facts // count + (block < facts % count), pairs, serial, now, dice)
+        parcels = list(_parcels(told, now, dice))
+        parcels += _broken(max(2, int(len(parcels) * NO_JSON_SHARE)), block, now, dice)
+        turns = [(parcel.turn, parcel) for parcel in parcels]
+        again = dice.sample(parcels, int(len(parcels) * AGAIN_SHARE))
+        turns += [(dice.uniform(parcel.turn, now), parcel) for parcel in again]
+        turns.sort(key=lambda each: each[0])
+        # They came in during the last ten minutes, in this order.
+        began_s = now - 600 + 600 * block // count
+        yield [
+            _item(parcel, began_s + 600 * place // (count * len(turns)), dice)
+            for place, (_, parcel) in enumerate(turns)
+        ]
+
+
+class Past:
+    """A past on the disk, of any length: what is to be sent, in order, and what must become of it."""
+
+    def __init__(self, folder: Path, seed: int, facts: int, now: int, facts_a_block: int = FACTS_A_SHELF) -> None:
+        self._files = Files(folder)
+        self._ends: list[int] = []
+        self._block: tuple[int, list[Item]] = (-1, [])
+        self.facts = 0
+        self.links: set[Link] = set()
+        names: set[tuple[str, str]] = set()
+        for block, items in enumerate(blocks(seed, facts, now, facts_a_block)):
+            for item in items:
+                self._files.put(block, "items", item)
+                self.links |= item.kept.links
+                names.update((fact.phone_number_id, fact.user) for fact in item.kept.facts)
+            self.facts += facts_in(items)
+            self._ends.append(len(self) + len(items))
+        self.pairs = len(names)
+        self._files.close()
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def between(self, first: int, end: int) -> list[Item]:
+        """Those from `first` up to but without `end`."""
+        found: list[Item] = []
+        for block, block_end in enumerate(self._ends):
+            begin = self._ends[block - 1] if block else 0
+            if begin < end and first < block_end:
+                found += self._items(block)[max(0, first - begin) : end - begin]
+        return found
+
+    def each(self) -> Iterator[Item]:
+        """All of them, in order."""
+        for block in range(len(self._ends)):
+            yield from self._items(block)
+
+    def remove(self) -> None:
+        self._files.remove()
+
+    def _items(self, block: int) -> list[Item]:
+        if self._block[0] != block:
+            self._block = (block, self._files.take(block, "items"))
+        return self._block[1]
 
 
 def facts_in(items: Sequence[Item]) -> int:
@@ -74,43 +136,25 @@ def facts_in(items: Sequence[Item]) -> int:
     return len({fact.fact_id for item in items for fact in item.kept.facts})
 
 
-def pairs_in(items: Sequence[Item]) -> int:
-    """How many names of users of a number these facts carry."""
-    return len({(fact.phone_number_id, fact.user) for item in items for fact in item.kept.facts})
-
-
-def _told(facts: int, now: int, dice: Random) -> list[Told]:
-    pairs = [(number, user) for number in NUMBERS for user in USERS]
-    dice.shuffle(pairs)
-    del pairs[max(50, facts // FACTS_OF_A_PAIR) :]
+def _told(facts: int, pairs: Sequence[tuple[str, str]], serial: int, now: int, dice: Random) -> tuple[list[Told], int]:
+    """So many facts, and the serial that comes after."""
     told: list[Told] = []
     known: set[str] = set()
-    alone: dict[tuple[str, str], Happening] = {}
-    serial = 0
     while len(known) < facts:
         number, user = pairs[serial % len(pairs)]
         for happening in Life(number, user, serial, now, dice).happenings():
             known.update(fact.fact_id for fact in happening.facts)
-            for _ in range(2 if dice.random() < RETOLD_SHARE else 1):
-                one = tell(happening, dice)
-                told.append(one)
-                alone.setdefault((one.number, one.facts[0].user), happening)
+            times = 2 if dice.random() < RETOLD_SHARE else 1
+            told += [tell(happening, dice) for _ in range(times)]
         serial += 1
-    linked = {(number, scoped) for one in told for number, scoped, _ in one.links}
-    told += [
-        _shown_both(happening, dice)
-        for (number, name), happening in alone.items()
-        if not is_wa_id(name) and (number, name) not in linked
-    ]
-    return told
+    return told, serial
 
 
-def _shown_both(happening: Happening, dice: Random) -> Told:
-    """Told once more, with both names of the user: of one whose names are never shown together nobody can know that
-    they are one user, so rows of the same request may lie under each."""
-    while not (one := tell(happening, dice)).links:
-        pass
-    return one
+def _broken(count: int, block: int, now: int, dice: Random) -> Iterator[Parcel]:
+    first = now - 20 * DAY_S
+    for n in range(count):
+        broken = b'{"entry": [%d' % (n + block * 1_000_000) + b"[" * dice.randint(1, 9)
+        yield Parcel(dice.uniform(first, now), "meta", broken, parks=("not_json",))
 
 
 def _parcels(told: Sequence[Told], now: int, dice: Random) -> Iterator[Parcel]:

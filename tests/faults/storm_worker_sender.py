@@ -6,7 +6,7 @@ client sends idempotently, so whatever stands there twice was sent twice. Refuse
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.topics import MAX_RECORD_BYTES, TopicNames
+from tests.faults.doors import Kept
 from tests.faults.ledger import Ledger
 from tests.faults.storm_worker_past import Item
 
@@ -28,12 +29,10 @@ class Sender:
         self._partitions = partitions
         self._acknowledged: set[str] = set()
         self._tried: Counter[str] = Counter()
-        self._sent: list[Item] = []
         self.repeats = 0
 
     async def send(self, items: Sequence[Item]) -> None:
         """Return when all of them are acknowledged."""
-        self._sent += items
         waiting = list(items)
         while waiting:
             done = await asyncio.gather(*[self._try(item) for item in waiting])
@@ -50,10 +49,9 @@ class Sender:
         self._acknowledged.add(item.kept.delivery_id)
         return True
 
-    def ledger(self) -> Ledger:
-        """Everything that was sent, and what was acknowledged."""
-        kept = {item.kept.delivery_id: item.kept for item in self._sent}
-        return Ledger(kept, frozenset(self._acknowledged), self._tried, frozenset())
+    def ledger(self, kept: Mapping[str, Kept]) -> Ledger:
+        """What was acknowledged of these, and how often each was tried."""
+        return Ledger(kept, frozenset(self._acknowledged & kept.keys()), self._tried, frozenset())
 
     async def length(self, name: str) -> int:
         """How many records a topic has taken so far."""

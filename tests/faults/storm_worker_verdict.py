@@ -4,7 +4,8 @@ Owns reading the topics, the last words of every pair, and the order of the comp
 those of the storm over the border (`ledger.py`, `verdict.py`), by the tests' own judge. Refuses to read a webhook.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, Final
@@ -15,10 +16,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.envelope import DELIVERY_ID, PROVIDER, RECEIVED_AT, SECRET_SLOT, received_at_of
 from schemas.marks import Decision
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import decode_state, encode_state
+from schemas.state_row import decode_state, encode_state
 from schemas.topics import MAX_RECORD_BYTES, TopicNames
-from tests.faults.doors import Stored, digest_of
+from tests.faults.doors import Kept, Stored, digest_of
 from tests.faults.ledger import Ledger, Logged, findings
+from tests.faults.storm_worker_shelves import FIRST, Shelves
 from tests.faults.verdict import (
     CHANGE_ID,
     Findings,
@@ -49,10 +51,10 @@ TOPICS: Final = (
 NOTHING_YET: Final = {"permission": {"status": "no_permission"}, "reason": "never"}
 
 
-async def everything(bootstrap: str, names: TopicNames, partitions: int) -> dict[str, list[Record]]:
-    """Every record of what is compared, in order of offset within a partition."""
+async def put_away(bootstrap: str, names: TopicNames, partitions: int, shelves: Shelves) -> Counter[str]:
+    """Every record of what is compared on its shelf, in order of offset within a partition; how many there are."""
     parts = {TopicPartition(names.of(topic), each): topic for topic in TOPICS for each in range(partitions)}
-    found: dict[str, list[Record]] = {topic: [] for topic in TOPICS}
+    counted: Counter[str] = Counter()
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, max_partition_fetch_bytes=MAX_RECORD_BYTES)
     await consumer.start()
     try:
@@ -61,10 +63,28 @@ async def everything(bootstrap: str, names: TopicNames, partitions: int) -> dict
         ends = await consumer.end_offsets(list(parts))
         while any([await consumer.position(part) < end for part, end in ends.items()]):
             for part, records in (await consumer.getmany(timeout_ms=200, max_records=20_000)).items():
-                found[parts[part]] += map(_record, records)
+                topic = parts[part]
+                counted[topic] += len(records)
+                for record in map(_record, records):
+                    shelves.leave(topic, record, record.headers[DELIVERY_ID] if topic in RAW else None)
     finally:
         await consumer.stop()
-    return found
+    return counted
+
+
+def wrong_on_shelves(
+    shelves: Shelves, ledger_of: Callable[[Mapping[str, Kept]], Ledger], announced_until: int, seed: int
+) -> dict[str, Findings]:
+    """The same as `wrong_everywhere`, one shelf after the other."""
+    wrong: dict[str, Findings] = {}
+    numbers = shelves.left(FIRST, "business.events")
+    for shelf in range(shelves.count):
+        left = {topic: shelves.left(shelf, topic) for topic in TOPICS} | {"business.events": numbers}
+        found = wrong_everywhere(left, ledger_of(shelves.told(shelf)), announced_until, Random(seed + shelf))
+        for topic, kinds in found.items():
+            for kind, each in kinds.items():
+                wrong.setdefault(topic, {}).setdefault(kind, []).extend(each)
+    return wrong
 
 
 def wrong_everywhere(

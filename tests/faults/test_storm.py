@@ -8,13 +8,13 @@ printed.
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Final
 
 import orjson
@@ -28,9 +28,10 @@ from schemas.topics import TopicNames
 from tests.faults.doors import SETTINGS
 from tests.faults.storm_worker_blows import Gust, gusts
 from tests.faults.storm_worker_course import Storm, Workers
-from tests.faults.storm_worker_past import Item, facts_in, pairs_in, past
+from tests.faults.storm_worker_past import Past
 from tests.faults.storm_worker_sender import sender_to
-from tests.faults.storm_worker_verdict import everything, told_everywhere, wrong_everywhere
+from tests.faults.storm_worker_shelves import Shelves
+from tests.faults.storm_worker_verdict import put_away, told_everywhere, wrong_on_shelves
 from tests.faults.telling_meta import DISPLAYS
 from tests.faults.test_border import unwatched
 from tests.integration.log import log_of
@@ -43,7 +44,9 @@ FACTS: Final = int(os.environ.get("STORM_FACTS", "50000"))
 KILLS: Final = int(os.environ.get("STORM_KILLS", "10"))
 SMALL: Final = 2_000
 PARTITIONS: Final = 4
-CAUGHT_UP_WITHIN_S: Final = 600.0
+CAUGHT_UP_WITHIN_S: Final = 600.0 + FACTS / 100
+WITHIN_S: Final = 3_600 + KILLS * 90 + FACTS // 40
+"""Several times what it takes on two busy cores: it grows with what is told and with the blows."""
 TICKED_WITHIN_S: Final = 60.0
 
 
@@ -70,7 +73,7 @@ class Place:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(14_400)
+@pytest.mark.timeout(WITHIN_S)
 def test_no_blow_to_workers_or_broker_loses_doubles_or_invents_a_fact(tmp_path: Path, jar_cache: Path) -> None:
     others = max(5, KILLS // 4)
     schedule = gusts(SEED, kills=KILLS, pauses=others, rebalances=others, brokers=max(2, KILLS // 10))
@@ -86,15 +89,22 @@ def test_two_kills_and_a_pause_lose_double_and_invent_nothing(broker: str, topic
 
 def through_the_storm(place: Place, schedule: Sequence[Gust], facts: int) -> None:
     now, began_s = int(time.time()), time.monotonic()
+    shelves = Shelves(place.folder / "shelves", facts)
     with unwatched():
-        items = past(SEED, facts, now)
-        print(f"seed {SEED}, now {now}: {facts_in(items)} facts of {pairs_in(items)} names in {len(items)} records")
+        past = Past(place.folder / "past", SEED, facts, now)
+        print(f"seed {SEED}, now {now}: {past.facts} facts of {past.pairs} names in {len(past)} records")
         print("\n".join(f"gust {at}: {', '.join(map(str, gust))}" for at, gust in enumerate(schedule, start=1)))
-        uvloop.run(_judged(place, schedule, items))
-    print(f"all of it in {time.monotonic() - began_s:.1f} s")
+        uvloop.run(_judged(place, schedule, past, shelves))
+    print(f"all of it in {time.monotonic() - began_s:.1f} s, {_peak_mb()} MB at most in this process")
+    past.remove()
+    shelves.remove()
 
 
-async def _judged(place: Place, schedule: Sequence[Gust], items: Sequence[Item]) -> None:
+def _peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+async def _judged(place: Place, schedule: Sequence[Gust], past: Past, shelves: Shelves) -> None:
     house = place.house()
     try:
         await asyncio.to_thread(house.command, "topics", "create")
@@ -102,17 +112,19 @@ async def _judged(place: Place, schedule: Sequence[Gust], items: Sequence[Item])
             storm = Storm(house, sender, place.node)
             course = storm.course
             await storm.begin()
-            announced_until, code, said = await storm.kept(_weather(storm, house, place, schedule, items))
+            announced_until, code, said = await storm.kept(_weather(storm, house, place, schedule, past))
             await storm.stop()
             print(f"ended and started again: {dict(course.ends)}; stopped: {course.stopped}")
             print(f"{sender.repeats} records sent again for want of an acknowledgement")
-            ledger = sender.ledger()
     finally:
         house.end()
     began_s = time.monotonic()
-    left = await everything(place.bootstrap, place.names, PARTITIONS)
-    wrong = wrong_everywhere(left, ledger, announced_until, Random(SEED))
-    print(f"judged in {time.monotonic() - began_s:.1f} s: { ({topic: len(each) for topic, each in left.items()}) }")
+    shelves.know(past.links)
+    for item in past.each():
+        shelves.tell(item.kept)
+    left = await put_away(place.bootstrap, place.names, PARTITIONS, shelves)
+    wrong = wrong_on_shelves(shelves, sender.ledger, announced_until, SEED)
+    print(f"judged on {shelves.count} shelves in {time.monotonic() - began_s:.1f} s: {dict(left)}")
     print("\n".join(told_everywhere(wrong)) or "0 lost, 0 double, 0 invented by the ledger and the judge")
     assert code == 0, said
     assert "not compared" not in said, "everything is looked at"
@@ -125,11 +137,11 @@ async def _judged(place: Place, schedule: Sequence[Gust], items: Sequence[Item])
 
 
 async def _weather(
-    storm: Storm, house: Workers, place: Place, schedule: Sequence[Gust], items: Sequence[Item]
+    storm: Storm, house: Workers, place: Place, schedule: Sequence[Gust], past: Past
 ) -> tuple[int, int, str]:
     """The storm, and what `callgrant verify` says when all is read: until when everything is announced, its exit code,
     its words."""
-    await storm.rage(schedule, items)
+    await storm.rage(schedule, past)
     print(f"storm of {storm.course.storm_s:.1f} s: {dict(storm.course.struck)}")
     began_s = time.monotonic()
     for name in ("projection", "api"):

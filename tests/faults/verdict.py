@@ -15,7 +15,8 @@ import orjson
 from schemas.envelope import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, REASON
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, decode_state, version_of
+from schemas.state import PairState
+from schemas.state_row import decode_state, version_of
 from streams.permission.answer import answer
 from streams.permission.number import Number
 from tests.faults.doors import Kept, digest_of

@@ -23,6 +23,10 @@ from tests.gateway.asgi import KEY, SECRET, TOKEN
 ROOT = Path(__file__).parents[2]
 
 
+PATIENCE_S = 120.0
+"""For what must come about. Generous: a condition that is met early costs nothing, and machines are slow at times."""
+
+
 @dataclass(slots=True)
 class Running:
     """`said`: its log lines so far."""
@@ -35,7 +39,7 @@ class Running:
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
 
-    def end(self, number: int = signal.SIGTERM, within_s: float = 20.0) -> int:
+    def end(self, number: int = signal.SIGTERM, within_s: float = PATIENCE_S) -> int:
         if self.child.poll() is None:
             self.child.send_signal(number)
         try:
@@ -83,7 +87,7 @@ def started(bootstrap: str, prefix: str, *, descriptors: int | None = None, **ch
     reader = threading.Thread(target=listen)
     reader.start()
     try:
-        assert listening.wait(30), "the gateway did not listen"
+        assert listening.wait(PATIENCE_S), "the gateway did not listen"
         yield running
     finally:
         try:
@@ -94,7 +98,7 @@ def started(bootstrap: str, prefix: str, *, descriptors: int | None = None, **ch
             child.stdout.close()
 
 
-async def until(holds: Callable[[], bool], within_s: float = 30.0) -> float:
+async def until(holds: Callable[[], bool], within_s: float = PATIENCE_S) -> float:
     """Wait for a condition of another process; how long it took."""
     began_s = monotonic()
     async with asyncio.timeout(within_s):
@@ -105,15 +109,15 @@ async def until(holds: Callable[[], bool], within_s: float = 30.0) -> float:
 
 
 def status(running: Running, path: str) -> int:
-    return httpx.get(running.url + path, timeout=10, trust_env=False).status_code
+    return httpx.get(running.url + path, timeout=30, trust_env=False).status_code
 
 
-async def until_ready(running: Running, within_s: float = 30.0) -> float:
+async def until_ready(running: Running, within_s: float = PATIENCE_S) -> float:
     return await until(lambda: status(running, "/readyz") == 200, within_s)
 
 
 def client(running: Running) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=running.url, timeout=30, trust_env=False)
+    return httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False)
 
 
 async def stored(bootstrap: str, topic: str) -> list[ConsumerRecord[bytes | None, bytes | None]]:

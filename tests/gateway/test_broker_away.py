@@ -19,11 +19,11 @@ from streams.kafka.outcomes import Acknowledged, NotAcknowledged
 from streams.kafka.producer import BatchProducer, ProducerLimits
 from streams.kafka.session import KafkaSession, Record
 from tests.gateway.asgi import signature
-from tests.gateway.process import Running, client, started, status, stored, until, until_ready
+from tests.gateway.process import PATIENCE_S, Running, client, started, status, stored, until, until_ready
 from tests.kafka.test_producer import until as came_true
 from tests.ports import free_pair
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 NAMES = TopicNames("test-away.")
 TOPIC = NAMES.of("webhooks.raw")
 ACKNOWLEDGE_WITHIN_S = 2.0
@@ -73,7 +73,7 @@ class Sender:
 
             return await asyncio.gather(*(one() for _ in range(times)))
 
-    async def until_acknowledged(self, within_s: float = 10.0) -> None:
+    async def until_acknowledged(self, within_s: float = PATIENCE_S) -> None:
         async with asyncio.timeout(within_s):
             while True:
                 if (await self.post())[0][0] == 200:
@@ -151,27 +151,29 @@ async def test_a_session_that_hears_nothing_is_given_up_and_a_new_one_takes_over
 
     producer = BatchProducer(limits, session)
     await producer.start()
-    await came_true(producer.ready, within_s=20)
+    await came_true(producer.ready, within_s=PATIENCE_S)
     assert own_broker.pid is not None
     os.kill(own_broker.pid, signal.SIGSTOP)
     try:
         waiters = [producer.append(TOPIC, Record(None, b"%d" % n, [], now_ms()), partition=n % 2) for n in range(2)]
         assert {await waiter for waiter in waiters} == {NotAcknowledged("late")}
-        await came_true(lambda: len(sessions) > 1, within_s=20)
-        await came_true(lambda: producer.pending_bytes == 0, within_s=20)  # what the old one held is let go
+        await came_true(lambda: len(sessions) > 1, within_s=PATIENCE_S)
+        await came_true(lambda: producer.pending_bytes == 0, within_s=PATIENCE_S)  # what the old one held is let go
     finally:
         os.kill(own_broker.pid, signal.SIGCONT)
-    await came_true(producer.ready, within_s=20)
+    await came_true(producer.ready, within_s=PATIENCE_S)
     outcome = await producer.append(TOPIC, Record(None, b"after", [], now_ms()))
     assert isinstance(outcome, Acknowledged)
     assert await producer.stop(5.0)
-    await came_true(lambda: asyncio.all_tasks() == {asyncio.current_task()}, within_s=15)  # nothing of it goes on
+    await came_true(
+        lambda: asyncio.all_tasks() == {asyncio.current_task()}, within_s=PATIENCE_S
+    )  # nothing of it goes on
 
 
 async def test_a_stop_while_the_broker_is_frozen_ends_in_time(own_broker: LocalBroker) -> None:
     producer = BatchProducer(ProducerLimits(), lambda: KafkaSession(own_broker.bootstrap, [TOPIC], "test"))
     await producer.start()
-    await came_true(producer.ready, within_s=20)
+    await came_true(producer.ready, within_s=PATIENCE_S)
     assert own_broker.pid is not None
     os.kill(own_broker.pid, signal.SIGSTOP)
     try:

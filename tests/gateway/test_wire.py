@@ -20,10 +20,10 @@ from schemas.topics import TopicNames
 from tests.gateway.asgi import KEY, signature
 from tests.gateway.process import ROOT, Running, started, stored, until_ready
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 BODY = b'{"object":"whatsapp_business_account","entry":[]}'
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ")
-WITHIN_S = 1.0
+WITHIN_S = 3.0  # few wait for it; shorter, and a sender that was not scheduled for a moment is a slow one
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def chunked(*parts: bytes, trailers: bytes = b"") -> bytes:
 
 def heard(gateway: Running, said: bytes, *later: bytes, half_close: bool = False) -> bytes:
     """All the answers to raw bytes, until the gateway closes."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as line:
         answers = b""
         with suppress(BrokenPipeError, ConnectionResetError):  # it may close while we are still talking
             line.sendall(said)
@@ -250,7 +250,7 @@ async def test_a_connection_that_only_sends_line_ends_is_closed(gateway: Running
 
 
 async def test_one_connection_too_many_is_told_503_and_the_others_go_on(gateway: Running) -> None:
-    lines = [socket.create_connection(("127.0.0.1", gateway.port), timeout=10) for _ in range(60)]
+    lines = [socket.create_connection(("127.0.0.1", gateway.port), timeout=60) for _ in range(60)]
     try:
         for line in lines:  # each is accepted once it was answered
             line.sendall(head(method="HEAD", target="/livez"))
@@ -271,7 +271,7 @@ async def test_with_few_descriptors_it_serves_few_and_says_so(broker: str, prefi
         await until_ready(running)
         [told] = [line for line in running.said if line["event"] == "few_descriptors"]
         assert (told["connections"], "ulimit -n" in told["mend"]) == (16, True)
-        lines = [socket.create_connection(("127.0.0.1", running.port), timeout=10) for _ in range(100)]
+        lines = [socket.create_connection(("127.0.0.1", running.port), timeout=60) for _ in range(100)]
         try:
             for line in lines:
                 with suppress(BrokenPipeError):  # closed already
@@ -295,7 +295,7 @@ def test_a_log_that_nobody_reads_any_more_costs_its_lines_and_nothing_else(broke
         assert json.loads(child.stdout.readline())["event"] == "listening"
         child.stdout.close()
         child.terminate()  # which it says, to nobody
-        assert child.wait(20) == 0
+        assert child.wait(120) == 0
     finally:
         child.kill()
         child.wait()
@@ -320,7 +320,7 @@ def test_no_line_of_the_process_holds_what_came_in(gateway: Running) -> None:
 
 async def test_who_is_still_writing_when_refused_reads_the_answer(gateway: Running) -> None:
     def refused(path: str, size: int) -> int:
-        client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
         try:
             client.request("POST", path, body=b"x" * size, headers={"Content-Type": "application/json"})
             return client.getresponse().status

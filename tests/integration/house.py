@@ -18,8 +18,8 @@ from tests.ports import free_port
 ROOT: Final = Path(__file__).parent.parent.parent
 APP_SECRET: Final = "TEST-app-secret"
 API_KEY: Final = "test:TEST-api-secret"
-READY_WITHIN_S: Final = 60.0
-STOPPED_WITHIN_S: Final = 30.0
+READY_WITHIN_S: Final = 180.0
+STOPPED_WITHIN_S: Final = 120.0
 PORTS: Final = {
     "gateway": "GATEWAY_PORT",
     "worker": "WORKER_PORT",
@@ -87,7 +87,7 @@ class House:
         give_up_at = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < give_up_at and self._running[name].poll() is None:
             try:
-                if httpx.get(f"{self.url(name)}/readyz", timeout=5.0, trust_env=False).status_code == 200:
+                if httpx.get(f"{self.url(name)}/readyz", timeout=20.0, trust_env=False).status_code == 200:
                     return
             except httpx.TransportError:
                 pass

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.topics import MAX_RECORD_BYTES
 
-READ_WITHIN_S: Final = 60.0
+READ_WITHIN_S: Final = 180.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from schemas.envelope import PROVIDER, REASON, RECEIVED_AT, received_at_of
 from schemas.events import BusinessSeen, NumberFact, PairFact, UsersLinked
 from schemas.ids import Pair, derived_id
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import decode_state, version_of
+from schemas.state_row import decode_state, version_of
 from schemas.topics import TopicNames
 from streams.permission.answer import answer
 from streams.permission.number import Number
@@ -39,7 +39,7 @@ from tests.oracle.deliveries import facts_of_delivery, links_of_delivery, number
 from tests.oracle.judge import judge
 from tests.oracle.rows import call_rows, grant_rows, refusal_rows, request_rows
 
-pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, pytest.mark.timeout(1200)]
 
 SEED: Final = int(os.environ.get("END_TO_END_SEED", "20260302"))
 PairName = tuple[str, str]

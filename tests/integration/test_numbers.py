@@ -20,7 +20,7 @@ from schemas.actions import instant
 from schemas.business import decode_business
 from schemas.envelope import header, raw_record
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import version_of
+from schemas.state_row import version_of
 from schemas.topics import TopicNames
 from streams.api.app import build
 from streams.api.freshness import Freshness
@@ -33,7 +33,7 @@ from tests.replay.playing import play
 from tests.replay.written import DAY, DISPLAY, HOUR, NUMBER, T0, WABA, Line, action, reply, restricted, user, webhook
 from tests.worker.live import Scene, scene
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 WEEK = 7 * DAY
 PAUSED = [("business_restricted", None), ("business_restricted", T0 + HOUR + WEEK)]
 """A permanent permission: there is never a reason to ask again, so only the call has an instant to come."""
@@ -102,7 +102,7 @@ class Asked:
         return await self._get(f"/v1/numbers/{name}", at=str(at))
 
     async def _get(self, url: str, **params: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (got := await self.client.get(url, params=params)).status_code == 503:  # noqa: ASYNC110 - another process works on it
                 await asyncio.sleep(0.05)
         assert got.status_code == 200, got.text
@@ -110,7 +110,7 @@ class Asked:
         return said
 
     async def until(self, true: Callable[[dict[str, Any]], bool], place: int, at: int) -> dict[str, Any]:
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(120):
             while not true(said := await self.pair(place, at)):  # noqa: ASYNC110 - another process works on it
                 await asyncio.sleep(0.05)
         return said
@@ -234,13 +234,13 @@ async def test_a_fact_by_display_number_alone_is_put_aside_until_the_number_is_r
     await worker.ready()
     await send(stage, [by_display_alone(permanent(1))])
     async with stage.reader("deadletters") as letters:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not letters.records:
                 await letters.more()
         assert [header(record.headers, "reason") for record in letters.records] == ["unknown_number"]
     async with api_over(stage.bootstrap, stage.names) as asked:
         await send(stage, [registered(T0, display_phone_number=f"+{DISPLAY}", profile="sandbox")])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (shown := await asked.number(T0 + DAY))["profile"] != "sandbox":  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.05)
         assert shown["display_phone_numbers"] == [DISPLAY]

@@ -11,7 +11,8 @@ from aiokafka.structs import TopicPartition
 
 from deploy.broker.node import LocalBroker
 from schemas.ids import Pair, partition_of
-from schemas.state import PairState, encode_state, version_of
+from schemas.state import PairState
+from schemas.state_row import encode_state, version_of
 from streams.kafka.replica import Replica
 from tests.ports import free_pair
 

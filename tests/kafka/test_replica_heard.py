@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schemas.state import version_of
+from schemas.state_row import version_of
 from streams.kafka.replica import Replica
 
 

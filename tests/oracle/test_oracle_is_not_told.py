@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from schemas.events import PairFact, UsersLinked
 from schemas.ids import derived_id
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, decode_state, encode_state
+from schemas.state import PairState
+from schemas.state_row import decode_state, encode_state
 from streams.permission.answer import answer
 from streams.permission.horizon import HORIZON_S
 from streams.permission.number import Number

@@ -11,6 +11,7 @@ from schemas.events import (
     CallRejected,
     CallRinging,
     Direction,
+    DispositionRecorded,
     EndStatus,
     MessageStatus,
     MessageStatusName,
@@ -23,6 +24,7 @@ from schemas.events import (
     Template,
     UserMessaged,
     UserNumberChanged,
+    UsersLinked,
 )
 from schemas.ids import derived_id
 from schemas.policy import DEFAULT_POLICY, Policy
@@ -34,6 +36,7 @@ from streams.permission.step import Step, pass_time, step
 T0 = 1_772_442_000  # 2026-03-02T09:00:00Z, as in the scenario tables of the domain
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 NUMBER, USER = "700100200300400", "447700900123"
+SCOPED = "GB.10000000000000000042"  # the same user, by a business-scoped id
 PRODUCTION = Number()
 
 
@@ -245,6 +248,33 @@ def moved(role: Literal["old", "new"], at: int, other: str = "447700900456") -> 
         message_id="wamid.TESTSYS0001",
         role=role,
         other=other,
+    )
+
+
+def linked(at: int, wa_id: str = USER) -> UsersLinked:
+    """A payload showed that both names are one user."""
+    return UsersLinked(
+        fact_id=derived_id("users_linked", NUMBER, SCOPED, wa_id),
+        phone_number_id=NUMBER,
+        user=SCOPED,
+        occurred_at=at,
+        recorded_at=at + 1,
+        provider="meta",
+        wa_id=wa_id,
+    )
+
+
+def disposed(call_id: str, at: int, outcome: str = "sold") -> DispositionRecorded:
+    """An agent's note."""
+    return DispositionRecorded(
+        fact_id=derived_id("disposition_recorded", NUMBER, call_id, at, outcome),
+        phone_number_id=NUMBER,
+        user=USER,
+        occurred_at=at,
+        recorded_at=at + 1,
+        provider="actions",
+        call_id=call_id,
+        outcome=outcome,
     )
 
 

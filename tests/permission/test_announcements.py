@@ -1,5 +1,6 @@
 """Design 13, changes: which announcement a fact makes, and everything that stands in it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -231,3 +232,31 @@ def test_a_reading_is_held_against_what_held_at_its_instant_not_against_what_cam
     assert [kind for kind, _ in told.noticed if kind == "drift_detected"] == []
     told = given(accepted("a1", T0), rejected("a2", T0 + DAY), reading("no_permission", T0 + HOUR))
     assert [kind for kind, _ in told.noticed if kind == "drift_detected"] == ["drift_detected"]
+
+
+def test_a_reading_that_does_not_tell_which_permission_is_held_drifts_only_where_one_of_us_knows_of_none() -> None:
+    unsure = replace(reading("permanent", T0 + HOUR), inferred=("status",))
+    assert given(accepted("a1", T0), unsure).noticed == []
+    for facts in (
+        (rejected("a1", T0, to="r1"), unsure),
+        (accepted("a1", T0), replace(reading("no_permission", T0 + HOUR), inferred=("status",))),
+    ):
+        (drift,) = [one for one in given(*facts).changes if one["type"] == "drift_detected"]
+        assert [one["field"] for one in drift["data"]["fields"]] == ["status"]
+
+
+def test_a_grant_is_told_to_last_longer_by_whatsapp_or_by_a_reading() -> None:
+    for word, cause in (
+        (replied("a2", T0 + DAY, until=T0 + 9 * DAY, source="automatic"), "automatic"),
+        (reading("temporary", T0 + DAY, T0 + 9 * DAY), "reading"),
+    ):
+        assert given(accepted("a1", T0), word).announced[1:] == [("permission_extended", cause)]
+
+
+def test_a_window_that_a_connected_call_had_emptied_is_told_full_again() -> None:
+    told = given(sent("r1", T0), *connected(T0 + HOUR), sent("r2", T0 + 2 * HOUR))
+    full = [one["data"] for one in told.changes if one["type"] == "limit_reached"]
+    assert full == [
+        {"limit": "request_limit_24h", "retry_at": T0 + DAY},
+        {"limit": "request_limit_24h", "retry_at": T0 + 2 * HOUR + DAY},
+    ]

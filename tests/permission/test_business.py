@@ -8,9 +8,16 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from schemas.business import (
+    MAX_FORMS,
     MAX_MARKS,
     BusinessState,
     BusinessUnreadable,
+    Form,
+    Registration,
+    Restriction,
+    Settings,
+    TemplateMark,
+    ViolationWarning,
     decode_business,
     encode_business,
     name_of,
@@ -24,7 +31,7 @@ from schemas.events import (
     TemplateRegistered,
 )
 from schemas.policy import DEFAULT_POLICY, NumberEntry, Policy
-from schemas.state import version_of
+from schemas.state_row import version_of
 from streams.countries import country_of
 from streams.permission.business import evolve_business
 from streams.permission.directory import Directory
@@ -89,6 +96,11 @@ def folded(facts: list[NumberFact]) -> BusinessState:
     return state
 
 
+def naming(**said: Any) -> Policy:
+    """A policy file that names the number."""
+    return DEFAULT_POLICY.model_copy(update={"numbers": {NUMBER: NumberEntry(**said)}})
+
+
 def bare(state: BusinessState) -> BusinessState:
     return replace(state, version=0, recorded_at=0)
 
@@ -140,6 +152,83 @@ def test_the_version_grows_by_one_with_each_change_and_is_read_without_the_rest(
     assert version_of(encode_business(state)) == 2
 
 
+def test_the_row_says_when_the_latest_of_its_facts_was_received() -> None:
+    assert folded([switched("a", T0 + 5, True), switched("b", T0, False)]).recorded_at == T0 + 6
+
+
+def test_each_mark_keeps_what_was_told() -> None:
+    facts: list[NumberFact] = [
+        registered("a", T0, "sandbox", "NG", display=DISPLAY),
+        BusinessSettingsChanged(
+            **about("b", T0),
+            calling_enabled=True,
+            callback_permission=False,
+            sip_enabled=True,
+            call_icon_visibility="DEFAULT",
+        ),
+        restricted("c", T0, T0 + DAY),
+        restricted("d", T0, None, None),
+        template("e", T0, category="UTILITY", status="APPROVED", has_call_permission=True),
+    ]
+    state = folded(facts)
+    assert state.forms == (Form(at=T0, display_phone_number=DISPLAY),)
+    assert state.registrations == (
+        Registration(at=T0, id="a", display_phone_number=DISPLAY, profile="sandbox", country="NG"),
+    )
+    assert state.settings == (
+        Settings(
+            at=T0,
+            id="b",
+            calling_enabled=True,
+            callback_permission=False,
+            sip_enabled=True,
+            call_icon_visibility="DEFAULT",
+        ),
+    )
+    assert state.restrictions == (
+        Restriction(at=T0, id="c", restricts="both", until=T0 + DAY, violation="LOW_QUALITY"),
+    )
+    assert state.warnings == (ViolationWarning(at=T0, id="d", violation="LOW_QUALITY"),)
+    assert state.templates == (
+        TemplateMark(
+            at=T0,
+            id="e",
+            name="test_cpr_template",
+            language="en",
+            category="UTILITY",
+            status="APPROVED",
+            has_call_permission=True,
+        ),
+    )
+
+
+def test_templates_and_forms_told_again_leave_the_very_state() -> None:
+    facts: list[NumberFact] = [template("a", T0, status="APPROVED"), seen("b", T0), seen("c", T0 + 1)]
+    state = folded(facts)
+    assert all(evolve_business(state, fact) is state for fact in facts)
+
+
+def test_more_templates_than_other_marks_are_kept() -> None:
+    facts = [replace(template(f"f{n}", T0 + n), name=f"test_{n}") for n in range(MAX_MARKS + 1)]
+    assert len(folded(list(facts)).templates) == MAX_MARKS + 1
+
+
+def test_a_template_keeps_the_newest_word_on_each_of_its_sides() -> None:
+    told: list[NumberFact] = [
+        template("a", T0, category="UTILITY", has_call_permission=True),
+        template("b", T0 + 1, category="MARKETING"),
+        template("c", T0 + 2, category="AUTHENTICATION"),
+        template("d", T0 + 3, status="APPROVED"),
+    ]
+    assert [mark.id for mark in folded(told).templates] == ["a", "c", "d"]
+
+
+def test_two_facts_of_one_id_and_one_second_come_to_the_same_in_any_order() -> None:
+    one, other = registered("a", T0, "sandbox", "NG"), registered("a", T0, "production", "GB")
+    assert bare(folded([one, other])) == bare(folded([other, one]))
+    assert len(folded([one, other]).registrations) == 1
+
+
 def test_of_more_marks_than_are_kept_the_newest_stay() -> None:
     state = folded([switched(f"f{place:04d}", T0 + place, True) for place in range(MAX_MARKS + 10)])
     assert [mark.at for mark in state.settings] == list(range(T0 + 10, T0 + 10 + MAX_MARKS))
@@ -150,6 +239,13 @@ def test_a_template_keeps_what_was_told_of_it_however_often_its_status_changes()
     told = template("registered", T0, category="UTILITY", has_call_permission=True)
     state = folded([told, *(template(f"s{n}", T0 + n, status=f"STATUS_{n}") for n in range(1, 50))])
     assert [(mark.has_call_permission, mark.status) for mark in state.templates] == [(True, None), (None, "STATUS_49")]
+
+
+def test_of_more_forms_than_are_kept_those_shown_first_stay() -> None:
+    state = folded([seen(f"f{place}", T0 + place, display=f"4420794601{place:02d}") for place in range(MAX_FORMS)])
+    assert evolve_business(state, seen("late", T0 + MAX_FORMS, display="442079460199")) is state
+    earlier = evolve_business(state, seen("early", T0 - 1, display="442079460199"))
+    assert [form.at for form in earlier.forms] == [T0 - 1, *range(T0, T0 + MAX_FORMS - 1)]
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{}", b"[]", b'{"schema":2,"version":1,"name":"1"}', b'{"name":5}'])

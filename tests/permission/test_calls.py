@@ -6,6 +6,8 @@ from typing import Any, cast
 import pytest
 
 from schemas.events import CallEnded, CallOffered, EndStatus, PairFact
+from schemas.marks import Call
+from streams.permission.calls import begun_at, offered_at
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -193,3 +195,19 @@ def test_calls_of_the_last_day_fill_the_window_and_are_free_again_to_the_second(
     told = given(GRANTED, *connected(T0, T0 + HOUR))
     assert [told.at(at).called[0] for at in (T0 - 1, T0, T0 + HOUR, T0 + DAY - 1, T0 + DAY)] == [0, 1, 2, 2, 1]
     assert told.at(T0 + HOUR + DAY).called[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("offered", "reported", "placed"),
+    [(None, None, None), (T0, None, T0), (None, T0, T0), (T0, T0 + 5, T0), (T0 + 5, T0, T0)],
+)
+def test_a_call_was_placed_by_the_word_of_the_provider_or_of_the_business_whichever_is_earlier(
+    offered: int | None, reported: int | None, placed: int | None
+) -> None:
+    mark = Call("c1", T0 + 99, offered_at=offered, reported_at=reported, ringing_at=T0 + 60)
+    assert offered_at(mark) == placed
+    assert begun_at(mark) == (T0 + 60 if placed is None else placed)
+
+
+def test_a_call_of_which_no_sign_is_known_begins_with_its_receipt() -> None:
+    assert begun_at(Call("c1", T0)) == T0

@@ -16,8 +16,11 @@ from tests.permission.story import (
     accepted,
     call,
     delivered,
+    disposed,
     given,
+    linked,
     messaged,
+    reading,
     refused,
     rejected,
     replied,
@@ -25,7 +28,6 @@ from tests.permission.story import (
     status,
     unanswered,
 )
-from tests.permission.test_identity import disposed, linked
 
 
 def row(kind: Any, name: str) -> Callable[[Told], dict[str, Any]]:
@@ -150,3 +152,56 @@ def test_a_word_that_comes_out_of_order_is_put_in_its_place() -> None:
     for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)):
         told = given(*[words[place] for place in order])
         assert [told.at(T0 + place * HOUR).status for place in range(3)] == ["temporary", "no_permission", "permanent"]
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        sent("r1", T0),
+        delivered("r1", T0),
+        status("r1", "failed", T0, 131_026),
+        replace(accepted("a1", T0), aliases=("GB.1", "GB.2")),
+        refused("call", 138_006, T0),
+        messaged("m1", T0),
+        disposed("c1", T0),
+        linked(T0),
+        reading("permanent", T0),
+        *call("c1", ("offered", T0), ("ringing", T0), ("accepted", T0), ("rejected", T0), ("ended", T0), start=T0),
+    ],
+)
+def test_a_fact_told_again_leaves_the_very_state(fact: PairFact) -> None:
+    told = given(fact)
+    assert given(fact, after=told).state is told.state
+
+
+def test_what_is_known_is_not_lost_to_a_fact_that_does_not_say_it() -> None:
+    known, silent = status("r1", "failed", T0, 131_026), status("r1", "failed", T0)
+    for facts in ((known, silent), (silent, known)):
+        (entry,) = given(*facts).state.requests
+        assert (entry.failed_at, entry.error_code) == (T0, 131_026)
+
+
+def test_a_refusal_is_known_by_its_door_and_its_action() -> None:
+    told = given(refused("call", 138_012, T0, action_id="x"), refused("request", 138_009, T0, action_id="x"))
+    assert [(mark.id, mark.door) for mark in told.state.refusals] == [("call:x", "call"), ("request:x", "request")]
+
+
+def test_the_word_of_an_error_goes_where_the_refusal_turns_out_to_be_another_and_no_other_word_does() -> None:
+    facts = (accepted("a1", T0), refused("call", 138_006, T0 + 9, action_id="x"))
+    assert [word.id for word in given(*facts).state.decisions] == ["a1", "!call:x"]
+    told = given(*facts, refused("call", 138_000, T0 + 9, action_id="x"))
+    assert [word.id for word in told.state.decisions] == ["a1"]
+
+
+def test_a_call_of_which_only_a_note_is_known_was_received_with_it() -> None:
+    (mark,) = given(disposed("c1", T0)).state.calls
+    assert (mark.recorded_at, mark.disposed_at, mark.disposition) == (T0 + 1, T0, "sold")
+
+
+def test_the_names_of_a_user_are_gathered() -> None:
+    told = given(
+        replace(accepted("a1", T0), aliases=("GB.2",)),
+        replace(rejected("a2", T0 + 1), aliases=("GB.1", "GB.2")),
+        replace(rejected("a3", T0 + 2), aliases=("GB.1",)),
+    )
+    assert told.state.aliases == ("GB.1", "GB.2")

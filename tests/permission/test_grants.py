@@ -1,14 +1,19 @@
 """Domain 1.2, 1.3: who gave or took permission. Names in brackets are rows of those tables and of the scenarios (b)."""
 
+from dataclasses import replace
+
 import pytest
 
-from schemas.events import PairFact
+from schemas.events import PairFact, ReadingTaken
 from schemas.ids import derived_id
+from schemas.policy import DEFAULT_POLICY
+from streams.permission.standing import timeline
 from tests.permission.story import (
     DAY,
     HOUR,
     MINUTE,
     NUMBER,
+    PRODUCTION,
     T0,
     accepted,
     delivered,
@@ -370,3 +375,71 @@ def test_the_id_of_a_grant_is_that_of_the_word_that_gave_it_and_stays_what_it_al
     for word, name in ((accepted("a1", T0), "a1"), (read, f"#{read.fact_id}"), (taken, "!request:TESTATTEMPT1")):
         (row,) = given(word).rows("grants").values()
         assert row["grant_id"] == derived_id("grant", NUMBER, name)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [accepted("a1", T0)],
+        [replied("a0", T0, permanent=True), replied("a1", T0 + HOUR, permanent=True)],
+        [accepted("a0", T0), replied("a1", T0 + HOUR, source="automatic")],
+        [replied("a0", T0, permanent=True), replied("a1", T0 + HOUR, source="automatic")],
+        [accepted("a0", T0), replied("a1", T0 + HOUR, "reject", source="automatic")],
+        [
+            replied("a0", T0, permanent=True),
+            *unanswered(T0 + 1, T0 + 2, T0 + 3, T0 + 4),
+            replied("a1", T0 + HOUR, "reject", source="automatic"),
+        ],
+        [rejected("a0", T0, to="r1"), replied("a1", T0 + HOUR, "reject", source="automatic")],
+        [accepted("a0", T0), rejected("a1", T0 + HOUR)],
+        [rejected("a1", T0, to="r1")],
+        [rejected("a1", T0)],
+    ],
+)
+def test_the_latest_word_is_the_one_that_decided(words: list[PairFact]) -> None:
+    hold = timeline(given(*words).state, T0 + HOUR, DEFAULT_POLICY, PRODUCTION).hold
+    assert (hold.decided_by, hold.confirmed) == ("a1", True)
+
+
+def test_what_ran_out_or_was_revoked_by_inference_was_decided_by_the_word_that_gave_it() -> None:
+    held = accepted("a1", T0, until=T0 + DAY)
+    for facts in ([held], [held, *unanswered(T0 + 1, T0 + 2, T0 + 3, T0 + 4)]):
+        assert timeline(given(*facts).state, T0 + DAY, DEFAULT_POLICY, PRODUCTION).hold.decided_by == "a1"
+
+
+def test_a_permanent_accept_told_again_is_certain_once_one_word_was() -> None:
+    sure = replied("a1", T0, permanent=True)
+    guessed = replace(replied("a2", T0 + HOUR, permanent=True), inferred=("is_permanent",))
+    for words, certain in (
+        ((sure, guessed), True),
+        ((replace(guessed, occurred_at=T0 - 1), sure), True),
+        ((guessed, replace(guessed, message_id="a3", occurred_at=T0 + 2 * HOUR)), False),
+    ):
+        hold = timeline(given(*words).state, T0 + DAY, DEFAULT_POLICY, PRODUCTION).hold
+        assert (hold.confirmed, hold.grant is not None and hold.grant.confirmed) == (certain, certain)
+
+
+def test_a_reject_of_unknown_source_is_a_sign_of_the_user() -> None:
+    assert given(replied("a1", T0, "reject", source=None)).at(T0).window_until == T0 + DAY
+    assert given(replied("a1", T0, "reject", source="automatic")).at(T0).window_until is None
+
+
+def test_a_reading_that_agrees_makes_certain_what_was_inferred() -> None:
+    guessed = replace(accepted("a1", T0), inferred=("is_permanent",))
+    told = given(guessed, reading("temporary", T0 + HOUR))
+    assert [told.at(at).confirmed for at in (T0, T0 + HOUR)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("said", "other"),
+    [
+        (reading("permanent", T0 + HOUR), accepted("a1", T0)),
+        (reading("temporary", T0 + HOUR, T0 + DAY), replied("a1", T0, permanent=True)),
+    ],
+)
+def test_a_reading_of_another_permission_than_was_held_is_the_word_that_decided(
+    said: ReadingTaken, other: PairFact
+) -> None:
+    for before in ([], [other], [rejected("a1", T0)]):
+        hold = timeline(given(*before, said).state, T0 + HOUR, DEFAULT_POLICY, PRODUCTION).hold
+        assert (hold.decided_by, hold.confirmed) == (f"#{said.fact_id}", True)

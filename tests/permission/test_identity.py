@@ -1,27 +1,42 @@
 """Design 7: a pair known by another name of the user hands its evidence on, and the canonical pair ends the same."""
 
 from dataclasses import replace
+from typing import Any, cast
 
+import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as some
 
-from schemas.events import DispositionRecorded, MessageStatus, PairFact, UsersLinked
+from schemas.events import (
+    CallOffered,
+    CallRefused,
+    MessageStatus,
+    PairFact,
+    RequestRefused,
+    UserMessaged,
+    UserNumberChanged,
+)
 from schemas.ids import derived_id
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, decode_state, encode_state
+from schemas.state import PairState
+from schemas.state_row import decode_state, encode_state
+from streams.permission.identity import facts_of
 from streams.permission.step import Step, step
 from tests.permission.story import (
     DAY,
     HOUR,
     NUMBER,
     PRODUCTION,
+    SCOPED,
     T0,
     USER,
     Told,
     accepted,
     call,
     delivered,
+    disposed,
     given,
+    linked,
     messaged,
     moved,
     reading,
@@ -32,37 +47,10 @@ from tests.permission.story import (
     status,
     unanswered,
 )
+from tests.permission.test_horizon import LATER, lived, quiet
 from tests.permission.test_laws import histories
 
-SCOPED = "GB.10000000000000000042"
 EMPTY = PairState(phone_number_id=NUMBER, user=SCOPED)
-
-
-def linked(at: int, wa_id: str = USER) -> UsersLinked:
-    """A payload showed that both names are one user."""
-    return UsersLinked(
-        fact_id=derived_id("users_linked", NUMBER, SCOPED, wa_id),
-        phone_number_id=NUMBER,
-        user=SCOPED,
-        occurred_at=at,
-        recorded_at=at + 1,
-        provider="meta",
-        wa_id=wa_id,
-    )
-
-
-def disposed(call_id: str, at: int, outcome: str = "sold") -> DispositionRecorded:
-    """An agent's note."""
-    return DispositionRecorded(
-        fact_id=derived_id("disposition_recorded", NUMBER, call_id, at, outcome),
-        phone_number_id=NUMBER,
-        user=USER,
-        occurred_at=at,
-        recorded_at=at + 1,
-        provider="actions",
-        call_id=call_id,
-        outcome=outcome,
-    )
 
 
 def said_to(state: PairState, *facts: PairFact) -> tuple[PairState, list[Step]]:
@@ -107,6 +95,29 @@ STORY: tuple[PairFact, ...] = (
 )
 
 
+OFFERED = cast(CallOffered, call("c5", ("offered", T0 + 6 * DAY))[0])
+FROM_CHAT: dict[str, Any] = {"campaign": "camp-2", "origin": "conversation"}
+# What the story has not: every field that a mark keeps, and the words that only some dialects have.
+ODD: tuple[PairFact, ...] = (
+    replace(sent("r5", T0 + 5 * DAY, **FROM_CHAT), reservation_id="res-1"),
+    replace(rejected("a5", T0 + 5 * DAY), revoked=True),
+    replace(accepted("a6", T0 + 5 * DAY), inferred=("is_permanent",)),
+    replace(reading("no_permission", T0 + 5 * DAY, can_request=True, can_call=False), inferred=("status",)),
+    reading("permanent", T0 + 5 * DAY + 1, can_request=False, can_call=True),
+    replace(OFFERED, **FROM_CHAT, reservation_id="res-2"),
+    replace(
+        OFFERED,
+        fact_id=derived_id("call_offered", NUMBER, "c5", "started"),
+        occurred_at=T0 + 6 * DAY - 1,
+        reported=True,
+        **FROM_CHAT,
+        reservation_id="res-2",
+    ),
+    replace(cast(CallRefused, refused("call", 138_012, T0 + 6 * DAY + 2, T0 + 7 * DAY)), **FROM_CHAT),
+    replace(cast(RequestRefused, refused("request", 138_009, T0 + 6 * DAY + 3)), **FROM_CHAT),
+)
+
+
 def same(one: Told, other: Told) -> None:
     """Two pairs of which everything that is asked and stored is the same."""
     instants = sorted({fact.occurred_at for fact in STORY} | {T0 + place * DAY for place in range(13)})
@@ -124,6 +135,28 @@ def _without(rows: dict[str, dict[str, object]], left_out: tuple[str, ...]) -> d
 
 def test_a_story_told_under_another_name_ends_as_if_it_had_been_told_under_the_canonical_one() -> None:
     same(handed_on(*STORY), given(*STORY))
+
+
+@pytest.mark.parametrize("told", [STORY, ODD, (moved("old", T0),), (moved("new", T0),)])
+def test_what_is_handed_on_is_what_was_told_apart_from_what_no_mark_keeps(told: tuple[PairFact, ...]) -> None:
+    state = given(*told).state._replace(aliases=(SCOPED,))
+    handed = [replace(fact, recorded_at=0) for fact in facts_of(state)]
+    kept: dict[str, Any] = {"provider": "forwarded", "aliases": (SCOPED,), "recorded_at": 0}
+    for fact in told:
+        nameless: dict[str, Any] = {"message_id": ""} if isinstance(fact, UserMessaged | UserNumberChanged) else {}
+        assert replace(fact, **kept, **nameless) in handed
+    assert len(handed) == len(told)
+
+
+def test_what_is_handed_on_was_received_when_it_was() -> None:
+    told: tuple[PairFact, ...] = (
+        sent("r1", T0, recorded_at=T0 + 7),
+        replace(rejected("a1", T0), recorded_at=T0 + 8),
+        replace(refused("call", 138_012, T0), recorded_at=T0 + 9),
+        replace(call("c1", ("ringing", T0))[0], recorded_at=T0 + 10),
+    )
+    received = {fact.fact_id: fact.recorded_at for fact in facts_of(given(*told).state)}
+    assert received == {fact.fact_id: fact.recorded_at for fact in told}
 
 
 def test_it_ends_the_same_wherever_in_the_story_the_link_is_learned() -> None:
@@ -173,8 +206,12 @@ def test_of_two_links_the_earliest_holds_and_then_the_smaller_name() -> None:
     for links in ((linked(T0), linked(T0 + 1, other)), (linked(T0 + 1, other), linked(T0))):
         row, _ = said_to(EMPTY, *links)
         assert row.forwards_to == USER
-    row, _ = said_to(EMPTY, linked(T0, other), linked(T0))
+    row, steps = said_to(EMPTY, linked(T0, other), linked(T0))
     assert row.forwards_to == min(USER, other)
+    assert (row.version, row.phone_number_id, row.user) == (2, NUMBER, SCOPED)
+    record = steps[-1].record
+    assert record is not None
+    assert (record["fact"]["version"], record["fact"]["body"].wa_id) == (0, USER)
 
 
 def test_a_changed_number_is_handed_on_too() -> None:
@@ -195,3 +232,41 @@ def test_statuses_of_messages_that_may_be_requests_are_handed_on() -> None:
     told = handed_on(delivered("r1", T0 + 5)).then(sent("r1", T0))
     assert told.rows("requests")["r1"]["delivered_at"] == T0 + 5
     assert [fact.status for fact in told.facts if isinstance(fact, MessageStatus)] == ["delivered"]
+
+
+def handed_on_once_settled(*facts: PairFact) -> list[PairFact]:
+    """What the row of the other name hands on when all of the facts lie beyond the horizon."""
+    state, _ = lived(*facts, *quiet(LATER))
+    assert state.base is not None
+    assert (state.decisions, state.requests, state.calls) == ((), (), ())
+    return [
+        replace(fact, provider="meta", recorded_at=fact.occurred_at + 1)
+        for fact in facts_of(state)
+        if not isinstance(fact, UserMessaged)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "word"),
+    [
+        ([accepted("a0", T0)], rejected("a1", T0 + DAY)),
+        ([accepted("a0", T0)], replied("a1", T0 + DAY, "reject", source="automatic")),
+        ([rejected("a0", T0)], replied("a1", T0 + DAY, permanent=True, to="r1")),
+        ([rejected("a0", T0)], accepted("a1", T0 + DAY, to="r1", until=LATER + 90 * DAY)),
+    ],
+)
+def test_of_what_was_settled_the_latest_word_and_the_running_row_are_handed_on(
+    before: list[PairFact], word: PairFact
+) -> None:
+    row = [call(f"c{at}", ("ended", at))[-1] for at in (T0 + 2 * DAY, T0 + 3 * DAY)]
+    assert handed_on_once_settled(*before, word, *row) == [word, *row]
+
+
+def test_of_a_settled_change_of_number_no_word_is_handed_on() -> None:
+    assert handed_on_once_settled(replied("a1", T0, permanent=True), moved("old", T0 + DAY)) == []
+
+
+def test_a_settled_grant_that_whatsapp_gave_is_still_whatsapps_once_it_is_handed_on() -> None:
+    callback = replied("a1", T0 + 5, until=LATER + 90 * DAY, source="automatic")
+    whole, handed = given(callback), given(*handed_on_once_settled(sent("r1", T0), callback))
+    assert (handed.at(LATER).via, handed.at(LATER).status) == (whole.at(LATER).via, "temporary")

@@ -8,7 +8,8 @@ from hypothesis import strategies as some
 
 from schemas.events import PairFact, PermissionReplied, RequestSent
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, decode_state, encode_state, version_of
+from schemas.state import PairState
+from schemas.state_row import decode_state, encode_state, version_of
 from streams.permission.answer import answer
 from streams.permission.evolve import evolve
 from streams.permission.standing import timeline

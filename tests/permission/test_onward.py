@@ -1,12 +1,15 @@
 """A fact that continues what was judged gives what walking all evidence anew gives, to the last field."""
 
+from collections.abc import Sequence
+
+import pytest
 from hypothesis import given as forall
 from hypothesis import settings
 from hypothesis import strategies as some
 
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import decode_state, encode_state
+from schemas.state_row import decode_state, encode_state
 from streams.permission.answer import answer
 from streams.permission.number import Number
 from streams.permission.standing import goes_on, timeline
@@ -16,24 +19,24 @@ from tests.permission.story import (
     HOUR,
     PRODUCTION,
     T0,
+    accepted,
+    call,
+    connected,
+    delivered,
     evidence,
     given,
+    refused,
+    rejected,
+    replied,
+    sent,
+    status,
+    unanswered,
 )
 from tests.permission.test_laws import EMPTY, histories
 
 
-@settings(max_examples=200)  # a few dozen miss what one kind of status alone does
-@forall(
-    histories, some.lists(some.integers(0, 14), max_size=3), some.sampled_from([PRODUCTION, Number(profile="sandbox")])
-)
-def test_going_on_from_what_was_judged_is_walking_all_of_it_anew(
-    history: list[PairFact], late: list[int], number: Number
-) -> None:
-    """Mostly in order of time, as most facts come; some of them late."""
-    facts = sorted(history, key=lambda fact: fact.occurred_at)
-    for place in late:
-        if place < len(facts):
-            facts.append(facts.pop(place))
+def the_same_anew(facts: Sequence[PairFact], number: Number = PRODUCTION) -> None:
+    """Each fact in turn, from what was judged and from all evidence: the same step."""
     state = EMPTY
     for fact in facts:
         anew = step(state._replace(walked=None), fact, DEFAULT_POLICY, number, None)
@@ -48,6 +51,21 @@ def test_going_on_from_what_was_judged_is_walking_all_of_it_anew(
         if anew.state.walked is not None:
             assert on.state.walked == anew.state.walked
         state = on.state
+
+
+@settings(max_examples=200)  # a few dozen miss what one kind of status alone does
+@forall(
+    histories, some.lists(some.integers(0, 14), max_size=3), some.sampled_from([PRODUCTION, Number(profile="sandbox")])
+)
+def test_going_on_from_what_was_judged_is_walking_all_of_it_anew(
+    history: list[PairFact], late: list[int], number: Number
+) -> None:
+    """Mostly in order of time, as most facts come; some of them late."""
+    facts = sorted(history, key=lambda fact: fact.occurred_at)
+    for place in late:
+        if place < len(facts):
+            facts.append(facts.pop(place))
+    the_same_anew(facts, number)
 
 
 @forall(histories, some.sampled_from([0, HOUR, 8 * DAY]))
@@ -68,3 +86,62 @@ def test_gathering_keeps_the_evidence_that_judging_each_fact_keeps(history: list
     assert evidence(state) == evidence(whole)
     for at in (T0, T0 + 8 * DAY, T0 + 60 * DAY):
         assert answer(state, at, DEFAULT_POLICY, PRODUCTION) == answer(whole, at, DEFAULT_POLICY, PRODUCTION)
+
+
+ANSWERED = (sent("r1", T0), delivered("r1", T0 + 5), rejected("a1", T0 + HOUR, to="r1"))
+LATER = T0 + 2 * DAY
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [rejected("a1", T0, to="r1"), sent("r1", T0 + 5)],
+        [delivered("r1", T0), sent("r1", T0 + 5)],
+        [delivered("r2", T0), sent("r1", T0 + 1), sent("r2", T0 + 5)],
+        [status("r2", "read", T0), sent("r1", T0 + 1), sent("r2", T0 + 5)],
+        [status("r2", "failed", T0, 131_026), sent("r1", T0 + 1), sent("r2", T0 + 5)],
+        [sent("r1", T0), sent("r2", T0), delivered("r2", T0 + 9), delivered("r1", T0 + 9)],
+        [sent("r2", T0), sent("r1", T0), status("r1", "read", T0 + 9), delivered("r2", T0 + 9)],
+        [sent("r1", T0 + 9), sent("r2", T0), delivered("r2", T0 + 20), delivered("r1", T0 + 30)],
+        [*ANSWERED, status("r1", "read", T0 + 2 * HOUR), status("r1", "failed", T0 + 3 * HOUR, 131_026)],
+        [*ANSWERED, sent("r2", LATER), delivered("r2", LATER + 5), status("r2", "read", LATER + 9)],
+        [*ANSWERED, sent("r2", LATER), status("r2", "sent", LATER + 1), status("r2", "failed", LATER + 5, 131_026)],
+        [*ANSWERED, sent("r2", LATER), delivered("r2", LATER + 5), accepted("a2", LATER + HOUR, to="r2")],
+        [*ANSWERED, sent("r2", LATER), delivered("r2", LATER + 5), accepted("a2", LATER + HOUR, to="r1")],
+        [*ANSWERED, accepted("a2", T0 + 8 * DAY, to="r1"), rejected("a3", T0 + 30 * DAY, to="r1")],
+        [*ANSWERED, accepted("a2", T0 + HOUR, to="r1"), rejected("a0", T0 + HOUR, to="r1")],
+        [sent("r1", T0), sent("r2", T0 + 1), accepted("a2", T0 + 9, to="r2"), accepted("a1", T0 + 10, to="r1")],
+        [sent("r1", T0), accepted("a2", T0 + 9, to="r9"), accepted("a1", T0 + 10, to="r1")],
+        [sent("r1", T0), refused("request", 138_009, T0 + 9, T0 + DAY), accepted("a1", T0 + 9, to="r1")],
+        [replied("a0", T0, permanent=True), *unanswered(T0 + 1, T0 + 2, T0 + 3, T0 + 4), accepted("a1", T0 + 9)],
+        [
+            replied("a0", T0, permanent=True),
+            *unanswered(T0 + 1, T0 + 2, T0 + 3, T0 + 4),
+            replied("a1", T0 + 9, "reject", source="automatic"),
+            *unanswered(T0 + 10),
+        ],
+        [
+            replied("a0", T0, permanent=True),
+            *unanswered(T0 + 1, T0 + 2, T0 + 3),
+            sent("r1", T0 + 5),
+            *unanswered(T0 + 4),
+        ],
+        [replied("a0", T0, permanent=True), *unanswered(T0 + 1), *connected(T0 + 60), *unanswered(T0 + 99)],
+        [replied("a0", T0, permanent=True), *call("c1", ("ended", T0 + 60)), *call("c1", ("accepted", T0 + 30))],
+        [replied("a0", T0, permanent=True), *call("c1", ("ended", T0 + 60)), *call("c1", ("rejected", T0 + 30))],
+        [accepted("a0", T0, until=T0 + DAY), *unanswered(T0 + DAY - 1, T0 + DAY, T0 + DAY + 1)],
+        [accepted("a0", T0, until=T0 + DAY), sent("r1", T0 + DAY), delivered("r1", T0 + DAY + 1)],
+        [replied("a0", T0, permanent=True), *call("c1", ("rejected", T0 + 30)), *call("c1", ("accepted", T0 + 31))],
+        [replied("a0", T0, permanent=True), *call("c1", ("ended", T0 + 60)), *call("c1", ("accepted", T0 + 70))],
+        [
+            accepted("a0", T0),
+            sent("r1", T0 + 5),
+            rejected("a1", T0 + 9, to="r1"),
+            accepted("a2", T0 + 9 * DAY, to="r1"),
+        ],
+    ],
+)
+def test_where_facts_cross_going_on_is_walking_all_of_it_anew(facts: list[PairFact]) -> None:
+    the_same_anew(facts)
+    the_same_anew(sorted(facts, key=lambda fact: fact.occurred_at))
+    the_same_anew(facts[::-1])

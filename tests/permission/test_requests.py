@@ -6,6 +6,7 @@ from schemas.marks import MAX_UNMATCHED
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
 from streams.permission.requests import counted, known
+from streams.permission.standing import timeline
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -26,8 +27,6 @@ from tests.permission.story import (
 
 
 def _class(told: Told, message_id: str, at: int) -> str:
-    from streams.permission.standing import timeline
-
     lives = {life.request_id: life for life in timeline(told.state, at, DEFAULT_POLICY, PRODUCTION).lives}
     return lives[message_id].final_class
 
@@ -315,3 +314,33 @@ def test_the_nearest_of_several_newer_requests_pushes_an_untouched_one_aside() -
     )
     assert told.rows("requests")["r1"]["superseded_at"] == T0 + 2 * DAY + 5
     assert told.rows("requests")["r3"]["superseded_at"] is None
+
+
+def test_a_request_pushed_aside_waits_for_no_answer_once_the_newer_one_was_answered() -> None:
+    older = (sent("r1", T0), delivered("r1", T0 + 5))
+    newer = (sent("r2", T0 + DAY), delivered("r2", T0 + DAY + 5), rejected("a1", T0 + DAY + HOUR, to="r2"))
+    told = given(*older, *newer)
+    assert [told.at(at).label for at in (T0 + DAY + 5, T0 + DAY + HOUR)] == ["pending", "denied"]
+    assert given(*older, newer[0], newer[2]).at(T0 + DAY + HOUR).label == "pending", "it was pushed aside by nothing"
+    third = (sent("r3", T0 + DAY + MINUTE), delivered("r3", T0 + DAY + 2 * HOUR), rejected("a2", T0 + 2 * DAY, to="r3"))
+    assert given(*older, *newer, *third).at(T0 + 2 * DAY).label == "denied"
+
+
+def test_a_request_that_failed_after_it_was_answered_says_so_beside_its_answers() -> None:
+    told = given(sent("r1", T0), accepted("a1", T0 + MINUTE, to="r1"), status("r1", "failed", T0 + HOUR, 131_026))
+    row = told.rows("requests")["r1"]
+    assert (row["failed_at"], row["error_code"], row["final_class"]) == (T0 + HOUR, 131_026, "accepted_temporary")
+
+
+def test_an_answered_request_still_says_what_the_standing_was_when_it_was_sent() -> None:
+    told = given(
+        sent("r1", T0),
+        rejected("a1", T0 + MINUTE, to="r1"),
+        sent("r2", T0 + DAY),
+        accepted("a2", T0 + DAY + MINUTE, to="r2"),
+        rejected("a3", T0 + 2 * DAY),
+    )
+    rows = told.rows("requests")
+    assert [(rows[name]["prior"], rows[name]["attempt"]) for name in ("r1", "r2")] == [("never", 1), ("declined", 2)]
+    whole = timeline(told.state, T0 + 2 * DAY, DEFAULT_POLICY, PRODUCTION).lives
+    assert [(life.prior, life.attempt) for life in whole] == [("never", 1), ("declined", 2)]

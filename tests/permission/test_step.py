@@ -1,11 +1,34 @@
 """Design 4, 6: what is announced, under which id, and which rows are told."""
 
+from dataclasses import replace
+
 import orjson
+import pytest
 
 from schemas.changes import Change, encode_change
+from schemas.events import PairFact
+from schemas.policy import DEFAULT_POLICY
 from schemas.records import GrantRow, Record, RequestRow, encode_record
-from schemas.state import CANONICAL_VERSION
-from tests.permission.story import DAY, HOUR, T0, accepted, delivered, given, rejected, replied, sent
+from schemas.state_row import CANONICAL_VERSION, row_version
+from streams.permission.horizon import HORIZON_S
+from streams.permission.step import Step, gather, step
+from tests.permission.story import (
+    DAY,
+    HOUR,
+    NUMBER,
+    PRODUCTION,
+    T0,
+    USER,
+    accepted,
+    call,
+    delivered,
+    given,
+    messaged,
+    reading,
+    rejected,
+    replied,
+    sent,
+)
 
 UNTIL = T0 + 7 * DAY
 
@@ -100,3 +123,86 @@ def test_only_the_rows_that_changed_are_told() -> None:
     assert record is not None
     assert [row["request_id"] for row in record["requests"]] == ["r2"]
     assert record["grants"] == []
+
+
+@pytest.mark.parametrize("quiet", [messaged("m1", T0 + HOUR), delivered("x1", T0 + HOUR)])
+def test_the_record_of_a_fact_brings_the_fact_and_no_row_that_it_did_not_touch(quiet: PairFact) -> None:
+    done = given(accepted("a1", T0), quiet).steps[-1]
+    assert done.record == {
+        "phone_number_id": NUMBER,
+        "user": USER,
+        "fact": {
+            "fact_id": quiet.fact_id,
+            "type": quiet.type,
+            "occurred_at": T0 + HOUR,
+            "recorded_at": T0 + HOUR + 1,
+            "version": 1,
+            "body": quiet,
+        },
+        "requests": [],
+        "grants": [],
+        "calls": [],
+        "changes": [],
+    }
+    assert (done.deadline, done.repeated, done.late, done.forwards, done.changes) == (UNTIL, False, False, (), ())
+
+
+def test_a_fact_known_already_changes_nothing_and_keeps_the_deadline() -> None:
+    told = given(accepted("a1", T0), accepted("a1", T0))
+    done = told.steps[-1]
+    assert done == Step(told.steps[0].state, UNTIL, repeated=True)
+    assert done.state is told.steps[0].state
+
+
+def test_a_fact_beyond_the_horizon_is_stored_as_late_and_keeps_the_deadline() -> None:
+    state = given(accepted("a1", T0)).state
+    late = replace(rejected("a0", T0), recorded_at=T0 + HORIZON_S + 1)
+    done = step(state, late, DEFAULT_POLICY, PRODUCTION)
+    assert (done.state, done.deadline, done.late) == (state._replace(version=2, late=1), UNTIL, True)
+    assert done.record is not None
+    assert (done.record["fact"]["body"], done.record["grants"], done.record["changes"]) == (late, [], [])
+
+
+def test_a_row_of_a_grant_is_of_its_pair_and_of_the_version_that_told_it() -> None:
+    told = given(accepted("a1", T0), rejected("a2", T0 + HOUR))
+    (row,) = (told.steps[-1].record or {})["grants"]
+    assert row.items() >= {"phone_number_id": NUMBER, "user": USER, "version": row_version(told.state)}.items()
+    assert (row["is_deleted"], row["ended_at"]) == (0, T0 + HOUR)
+
+
+def test_a_tick_moves_the_clock_to_the_deadline_and_is_no_new_version() -> None:
+    told = given(accepted("a1", T0)).when_time_reaches(UNTIL + HOUR)
+    state = told.state
+    assert (state.version, state.judged_at, state.due_at) == (1, UNTIL, None)
+    done = told.steps[-1]
+    assert done.deadline is None
+    assert done.record is not None
+    assert "fact" not in done.record
+    assert [(row["end_cause"], row["ended_at"]) for row in done.record["grants"]] == [("expired", UNTIL)]
+    assert [row["type"] for row in done.record["changes"]] == ["permission_expired"]
+
+
+def test_what_is_gathered_is_what_is_kept_and_nothing_is_told() -> None:
+    state = given(accepted("a1", T0)).state
+    done = gather(state, rejected("a2", T0 + HOUR))
+    assert (done.changes, done.record, done.forwards, done.repeated) == ((), None, (), False)
+    assert (done.state.version, done.state.judged_at, done.state.recorded_at) == (2, T0 + HOUR, T0 + HOUR + 1)
+    assert gather(state, accepted("a1", T0)) == Step(state, repeated=True)
+    older = gather(state, rejected("a0", T0 - HOUR)).state
+    assert (older.judged_at, older.recorded_at) == (T0, T0 + 1)
+
+
+def test_a_reading_after_an_expiry_tells_of_both_and_of_the_drift() -> None:
+    told = given(accepted("a1", T0), reading("permanent", UNTIL + HOUR))
+    assert [change["type"] for change in told.steps[-1].changes] == [
+        "permission_expired",
+        "drift_detected",
+        "permission_granted",
+    ]
+
+
+def test_a_call_filed_under_an_earlier_day_is_taken_back_from_the_later_one() -> None:
+    told = given(*call("c1", ("ended", T0 + DAY)), *call("c1", ("offered", T0 - HOUR)))
+    (record,) = [one.record for one in told.steps[-1:]]
+    assert record is not None
+    assert [(row["anchor_at"], row["is_deleted"]) for row in record["calls"]] == [(T0 + DAY, 1), (T0 - HOUR, 0)]

@@ -19,7 +19,7 @@ from schemas.events import FACT_TYPES
 from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.records import CallRow, GrantRow, Record, RequestRow
 from schemas.sendlog import Exchange
-from schemas.state import decode_state, encode_state
+from schemas.state_row import decode_state, encode_state
 from schemas.upcasters import lift
 
 EXAMPLES = sorted(generate.EXAMPLES.glob("*/*/*.json"))

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -151,6 +152,23 @@ async def test_a_connection_that_breaks_without_an_answer_is_repeated() -> None:
         report = await run(config(door.url))
     assert report.complete
     assert report.tally.counts.repeated == len(hung_up)
+
+
+async def test_a_tls_record_that_cannot_be_deciphered_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    garbled: set[bytes] = set()
+    post = sender._Sending._post
+
+    async def garble_once(sending: sender._Sending, client: httpx.AsyncClient, delivery: Delivery) -> httpx.Response:
+        if delivery.body in garbled:
+            return await post(sending, client, delivery)
+        garbled.add(delivery.body)
+        raise ssl.SSLError(1, "[SSL] bad record mac")
+
+    monkeypatch.setattr(sender._Sending, "_post", garble_once)
+    async with gateway(ok) as door:
+        report = await run(config(door.url, pairs=2))
+    assert report.complete
+    assert report.tally.counts.repeated == len(garbled) > 0
 
 
 async def test_a_gateway_that_starts_late_gets_everything(monkeypatch: pytest.MonkeyPatch) -> None:

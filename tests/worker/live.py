@@ -19,7 +19,8 @@ import rocksdict
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.topics import create_topics
-from schemas.state import PairState, decode_state, version_of
+from schemas.state import PairState
+from schemas.state_row import decode_state, version_of
 from schemas.topics import MAX_RECORD_BYTES, TopicNames
 from streams.worker.settings import WorkerSettings
 from tests.ports import free_port
@@ -27,6 +28,8 @@ from tests.worker.seeded import Raw, evidence
 
 ROOT = Path(__file__).parent.parent.parent
 PARTITIONS = 4
+PATIENCE_S = 120.0
+"""For what must come about. Generous: a condition that is met early costs nothing, and machines are slow at times."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,26 +60,26 @@ class Process:
     def kill(self) -> None:
         assert self.running is not None
         self.running.kill()
-        self.running.wait(10)
+        self.running.wait(PATIENCE_S)
 
     def terminate(self) -> int:
         """TERM, and the exit code."""
         assert self.running is not None
         if self.running.poll() is None:
             self.running.send_signal(signal.SIGTERM)
-        return self.running.wait(30)
+        return self.running.wait(PATIENCE_S)
 
     def ask(self, path: str) -> tuple[int, str]:
         """Status and body; 0 when nobody listens."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.port}/{path}", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.port}/{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode()
         except OSError:
             return 0, ""
 
-    async def ended(self, within_s: float = 30) -> int:
+    async def ended(self, within_s: float = PATIENCE_S) -> int:
         """Wait until it ended by itself: the exit code, negative for a signal."""
         running = self.running
         assert running is not None
@@ -84,7 +87,7 @@ class Process:
         return running.wait()
 
     async def ready(self) -> None:
-        await until(lambda: self.alive() and self.ask("readyz")[0] == 200, 45)
+        await until(lambda: self.alive() and self.ask("readyz")[0] == 200)
 
     def alive(self) -> bool:
         assert self.running is not None
@@ -105,7 +108,7 @@ class Process:
         return found
 
 
-async def until(true: Callable[[], bool], within_s: float) -> None:
+async def until(true: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Wait for a condition that other processes bring about."""
     deadline = time.monotonic() + within_s
     while not true():
@@ -181,7 +184,7 @@ class Scene:
         for process in self.processes:
             if process.running is not None and process.running.poll() is None:
                 os.kill(process.running.pid, signal.SIGKILL)
-                process.running.wait(10)
+                process.running.wait(PATIENCE_S)
 
 
 @dataclasses.dataclass(slots=True)
@@ -210,7 +213,7 @@ class Reader:
                 kept[record.key] = record.value
         return {key: decode_state(value) for key, value in kept.items()}
 
-    async def until_states_are(self, wanted: dict[bytes, PairState], within_s: float) -> None:
+    async def until_states_are(self, wanted: dict[bytes, PairState], within_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + within_s
         want = bare(wanted)
         while bare(self.states()) != want:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.state import PairState, decode_state
+from schemas.state import PairState
+from schemas.state_row import decode_state
 
 
 class LostEvidence(AssertionError):

@@ -1,10 +1,12 @@
 """A worker process for tests: `python -m tests.worker.serve '<settings as JSON>'`.
 
 With `TEST_WORKER_DIES=<step>` it kills itself when it comes to that step of the order of a batch a second time;
-with `TEST_WORKER_BLOCKS=1` its first batch blocks the event loop, under a watchdog of two seconds. Production code
-knows nothing of either.
+with `TEST_WORKER_BLOCKS=1` its first batch blocks the event loop, under a watchdog of five seconds; with
+`TEST_WORKER_STALLS=<work|recovery>` its batches are never written, or its fetches give nothing while it recovers, under
+a watchdog with the patience below. Production code knows nothing of any.
 """
 
+import asyncio
 import functools
 import json
 import os
@@ -13,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from streams.worker import main as worker_main
 from streams.worker import outputs
@@ -22,7 +24,7 @@ from streams.worker.main import run
 from streams.worker.outputs import Outbox
 from streams.worker.settings import WorkerSettings
 from streams.worker.table import BatchTable
-from streams.worker.transport import BatchConsumer
+from streams.worker.transport import BatchConsumer, FetchThread
 from streams.worker.writing import Writer
 
 
@@ -120,7 +122,37 @@ def block() -> None:
         return False
 
     before(Writer, "write", lambda: None, blocks)
-    setattr(worker_main, "Watchdog", functools.partial(Watchdog, loop_lag_s=2.0))  # noqa: B010 - it is a class
+    setattr(worker_main, "Watchdog", functools.partial(Watchdog, loop_lag_s=5.0))  # noqa: B010 - it is a class
+
+
+STALL_S: Final = 3.0
+REBALANCE_S: Final = 12.0
+"""Longer than a worker takes to its first assignment, on a busy machine too."""
+
+
+def stall(where: str) -> None:
+    """Something that is waited for never comes."""
+    match where:
+        case "work":
+
+            async def never(*_: Any, **__: Any) -> None:
+                await asyncio.Event().wait()
+
+            setattr(Writer, "write", never)  # noqa: B010 - mypy takes an assignment for a mistake
+        case "recovery":
+            stock = FetchThread.fetch
+
+            async def silent(self: FetchThread, active: Any, generation: int, timeout_s: float) -> Any:
+                if not any(tp.topic.endswith("permission.state") for tp in active):
+                    return await stock(self, active, generation, timeout_s)
+                await asyncio.sleep(timeout_s)
+                return {}
+
+            setattr(FetchThread, "fetch", silent)  # noqa: B010 - likewise
+        case _:
+            raise ValueError(where)
+    patient = functools.partial(Watchdog, stall_s=STALL_S, rebalance_s=REBALANCE_S)
+    setattr(worker_main, "Watchdog", patient)  # noqa: B010 - it is a class
 
 
 def main(told: str) -> int:
@@ -130,6 +162,8 @@ def main(told: str) -> int:
         die_at(step)
     if os.environ.get("TEST_WORKER_BLOCKS"):
         block()
+    if where := os.environ.get("TEST_WORKER_STALLS"):
+        stall(where)
     return run(WorkerSettings(**fields))
 
 

@@ -15,7 +15,7 @@ from faust.types import TP
 from schemas.envelope import header
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import decode_state
+from schemas.state_row import decode_state
 from streams.permission.step import step
 from streams.providers.registry import translate
 from streams.worker import fold as fold_module

@@ -7,7 +7,7 @@ import pytest
 from schemas.envelope import header
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import decode_state
+from schemas.state_row import decode_state
 from streams.permission.step import step
 from streams.worker import fold as fold_module
 from streams.worker.deadlines import Deadline, due, index_key

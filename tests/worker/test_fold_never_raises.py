@@ -12,7 +12,7 @@ from schemas.codec import encode_fact
 from schemas.events import FACT_TYPES, PairFact
 from schemas.ids import Pair
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import decode_state
+from schemas.state_row import decode_state
 from streams.worker.fold import fold_deadlines, fold_facts
 from tests.permission.story import DAY, NUMBER, T0, USER
 from tests.worker.stand_ins import Record, record

@@ -10,7 +10,8 @@ from schemas.envelope import header
 from schemas.events import PairFact, UsersLinked
 from schemas.ids import Pair, derived_id, partition_of
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, decode_state
+from schemas.state import PairState
+from schemas.state_row import decode_state
 from streams.worker.fold import fold_facts
 from streams.worker.rows import Row
 from streams.worker.settings import WorkerSettings

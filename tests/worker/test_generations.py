@@ -22,10 +22,10 @@ from streams.worker.exits import Code
 from streams.worker.ticks import tick_row
 from streams.worker.translation import routed
 from tests.permission.story import PRODUCTION
-from tests.worker.live import PARTITIONS, Scene, bare, scene
+from tests.worker.live import PARTITIONS, PATIENCE_S, Scene, bare, scene
 from tests.worker.seeded import RECEIVED_MS, Raw, raw_past, straight_fold
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 NEVER_S = 3_600.0
 SHOWN = {"users_linked", "business_seen"}
@@ -96,11 +96,11 @@ async def test_a_second_generation_folds_the_same_writes_nothing_to_the_log_and_
     one = stage.worker("1", tick_every_s=NEVER_S)  # a tick between two facts of one past would fall differently
     async with stage.reader("permission.state") as state, green.reader("permission.state") as green_state:
         await stage.send(old)
-        await state.until_states_are(straight_fold(old), 45)
+        await state.until_states_are(straight_fold(old))
         log = [record.value for record in await log_of(stage)]
 
         two = stage.worker("2", generation=2)
-        await green_state.until_states_are(straight_fold(old), 45)
+        await green_state.until_states_are(straight_fold(old))
         due = {key for key, row in state.states().items() if row.due_at is not None}
         await tick(stage, max(row.due_at or 0 for row in state.states().values()))
         await asyncio.gather(until_expired(stage, due), until_expired(green, due))
@@ -114,13 +114,13 @@ async def test_a_second_generation_folds_the_same_writes_nothing_to_the_log_and_
         # As long as generation 1 translates, no other one does.
         early = stage.worker("2", generation=2, reading_generation=2, broker_patience_s=1.0)
         assert early.running is not None
-        assert early.running.wait(20) == Code.GENERATION_UNFIT
+        assert early.running.wait(PATIENCE_S) == Code.GENERATION_UNFIT
         assert "workers of generation 1 still translate (1)" in early.log.read_text()
 
         assert one.terminate() == Code.STOPPED
         two = stage.worker("2", generation=2, reading_generation=2)
         await stage.send(raws[300:])
-        await green_state.until_states_are(straight_fold(raws), 45)
+        await green_state.until_states_are(straight_fold(raws))
         after = await log_of(stage)
         assert translated(after) == Counter(each.fact_id for each in facts_of(raws) if each.type not in SHOWN)
         assert two.terminate() == Code.STOPPED
@@ -134,7 +134,7 @@ async def test_what_the_reading_generation_left_unfolded_is_handed_on_by_the_one
     one, two = stage.worker("1"), stage.worker("2", generation=2)
     async with green.reader("permission.state") as green_state, green.reader("business.state") as numbers:
         await stage.send(raws[:120])
-        await green_state.until_states_are(straight_fold(raws[:120]), 45)
+        await green_state.until_states_are(straight_fold(raws[:120]))
         assert one.terminate() == Code.STOPPED  # and it leaves in the log what it has not folded
         log, seen = len(await log_of(stage)), len(numbers.records)
         await write(stage, facts_of(raws[120:]))
@@ -147,12 +147,12 @@ async def test_what_the_reading_generation_left_unfolded_is_handed_on_by_the_one
         assert two.terminate() == Code.STOPPED
 
         two = stage.worker("2", generation=2, reading_generation=2)
-        await green_state.until_states_are(straight_fold(raws), 45)
+        await green_state.until_states_are(straight_fold(raws))
         # The old one may go on folding, so that readers can be switched back; what it missed it finds in the log.
         ends = len(await log_of(stage))
         one = stage.worker("1", reading_generation=2)
         async with stage.reader("permission.state") as state:
-            await state.until_states_are(straight_fold(raws), 45)
+            await state.until_states_are(straight_fold(raws))
         assert [one.terminate(), two.terminate()] == [Code.STOPPED, Code.STOPPED]
         assert len(await log_of(stage)) == ends
     made = [orjson.loads(record.value) for record in await log_of(stage)]

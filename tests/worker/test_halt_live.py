@@ -11,10 +11,10 @@ import pytest
 from schemas.envelope import ORIGIN_OFFSET, ORIGIN_PARTITION, header
 from streams.worker.clock import now_s
 from streams.worker.exits import Code
-from tests.worker.live import Process, Scene, scene, until
+from tests.worker.live import PATIENCE_S, Process, Scene, scene, until
 from tests.worker.seeded import Raw, raw_past, straight_fold
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 BAD = 800  # on four partitions: more than half of a batch of a hundred, wherever they fall
 
@@ -26,7 +26,7 @@ async def stage(broker: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator
 
 
 async def halted(worker: Process) -> str:
-    await until(lambda: worker.alive() and worker.ask("readyz")[1].startswith("halted: "), 45)
+    await until(lambda: worker.alive() and worker.ask("readyz")[1].startswith("halted: "))
     return worker.ask("readyz")[1]
 
 
@@ -57,9 +57,9 @@ async def test_a_burst_of_bad_bytes_halts_the_worker_until_a_person_lets_them_be
     worker = stage.worker(park_until_at=until_at)
     await worker.ready()
     async with stage.reader("permission.state") as states:
-        await states.until_states_are(straight_fold(good), 45)
+        await states.until_states_are(straight_fold(good))
     async with stage.reader("deadletters") as letters:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while len({origin(each) for each in letters.records}) < BAD:
             assert time.monotonic() < deadline, f"{len(letters.records)} of {BAD} were put aside"
             await letters.more()
@@ -68,7 +68,7 @@ async def test_a_burst_of_bad_bytes_halts_the_worker_until_a_person_lets_them_be
     assert worker.ask("readyz") == (200, "ready\n")
     assert "callgrant_worker_halted 0.0" in worker.ask("metrics")[1]
 
-    await until(lambda: now_s() > until_at, 5)
+    await until(lambda: now_s() > until_at)
     later = 0
     while worker.ask("readyz")[0] != 503 and later < 8_000:  # a thousand in a row on one partition
         await stage.send([bad] * 400)

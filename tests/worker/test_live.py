@@ -19,10 +19,10 @@ from streams.permission.answer import answer
 from streams.worker.exits import Code
 from tests.permission.story import NUMBER, PRODUCTION, USER, replied
 from tests.ports import free_port
-from tests.worker.live import PARTITIONS, Process, Scene, bare, scene, until
+from tests.worker.live import PARTITIONS, PATIENCE_S, Process, Scene, bare, scene, until
 from tests.worker.seeded import Raw, raw_past, straight_fold
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def test_a_wiped_store_is_recovered_equal_and_goes_on(stage: Scene) -> Non
     worker = stage.worker()
     async with stage.reader("permission.state") as state:
         await stage.send(raws[:900])
-        await state.until_states_are(straight_fold(raws[:900]), 60)
+        await state.until_states_are(straight_fold(raws[:900]))
         assert worker.terminate() == Code.STOPPED
         before = worker.stored()
         shutil.rmtree(worker.settings.folder)
@@ -88,7 +88,7 @@ async def test_a_wiped_store_is_recovered_equal_and_goes_on(stage: Scene) -> Non
         worker.start()
         await worker.ready()
         await stage.send(raws[900:])
-        await state.until_states_are(straight_fold(raws), 60)
+        await state.until_states_are(straight_fold(raws))
         assert worker.terminate() == Code.STOPPED
 
     after = worker.stored()
@@ -105,11 +105,11 @@ async def test_workers_that_join_and_leave_stay_exact(stage: Scene) -> None:
         second = stage.worker("2")
         await second.ready()
         await stage.send(raws[500:1_000])
-        await state.until_states_are(straight_fold(raws[:1_000]), 60)
+        await state.until_states_are(straight_fold(raws[:1_000]))
         assert shares_work(second.ask("metrics")[1])
         assert first.terminate() == Code.STOPPED
         await stage.send(raws[1_000:])
-        await state.until_states_are(straight_fold(raws), 60)
+        await state.until_states_are(straight_fold(raws))
         assert second.terminate() == Code.STOPPED
 
         assert bare(second.stored()) == bare(straight_fold(raws))
@@ -129,7 +129,7 @@ async def test_a_tick_announces_an_expiry_on_a_quiet_partition(stage: Scene) -> 
     async with stage.reader("permission.changes") as changes:
         began_at = time.monotonic()
         while len(changes.records) < 2:
-            assert time.monotonic() - began_at < 15
+            assert time.monotonic() - began_at < PATIENCE_S
             await changes.more()
     told = [orjson.loads(record.value) for record in changes.records]
     assert [(change["type"], change["occurred_at"]) for change in told] == [
@@ -149,7 +149,7 @@ async def test_what_cannot_be_judged_is_parked_and_health_tells_the_rest(stage: 
     async with stage.reader("deadletters") as letters:
         began_at = time.monotonic()
         while len(letters.records) < 3:
-            assert time.monotonic() - began_at < 15
+            assert time.monotonic() - began_at < PATIENCE_S
             await letters.more()
     reasons = {header(record.headers, "reason"): record.value for record in letters.records}
     assert reasons == {"unknown_provider": b"{not json", "not_an_object": b"[]", "commands_not_supported": b"{}"}
@@ -157,7 +157,7 @@ async def test_what_cannot_be_judged_is_parked_and_health_tells_the_rest(stage: 
 
     again = stage.worker()  # the same instance: its folder is held
     assert again.running is not None
-    await until(lambda: again.running is not None and again.running.poll() is not None, 15)
+    await until(lambda: again.running is not None and again.running.poll() is not None)
     assert again.running.returncode == Code.FOLDER_HELD
     assert worker.terminate() == Code.STOPPED
 
@@ -170,18 +170,18 @@ async def test_a_worker_that_can_judge_almost_nothing_halts_through_joins_and_le
         if worker.ask("readyz")[0] == 503:
             break
         await stage.send([bad] * 200)
-    await until(lambda: worker.alive() and worker.ask("readyz")[1].startswith("halted: "), 20)
+    await until(lambda: worker.alive() and worker.ask("readyz")[1].startswith("halted: "))
     assert "callgrant_worker_halted 1.0" in worker.ask("metrics")[1]
     assert "start the worker again" in worker.log.read_text()
 
     second = stage.worker("2")  # the group must not wait for batches that nobody will acknowledge
     # It gets partitions of its own, and what waits there: it may well halt before anybody saw it ready.
-    await until(lambda: second.alive() and second.ask("readyz")[1].startswith(("ready", "halted: ")), 30)
+    await until(lambda: second.alive() and second.ask("readyz")[1].startswith(("ready", "halted: ")))
     before = counted(worker)
     assert second.terminate() == Code.STOPPED
     await stage.send([bad] * 200)
     third = stage.worker("2")
-    await until(lambda: third.alive() and third.ask("readyz")[1].startswith(("ready", "halted: ")), 30)
+    await until(lambda: third.alive() and third.ask("readyz")[1].startswith(("ready", "halted: ")))
 
     assert (worker.ask("livez")[0], worker.ask("readyz")[0]) == (200, 503)
     assert counted(worker) == before, "through two more assignments nothing was worked"
@@ -194,7 +194,7 @@ def counted(worker: Process) -> list[str]:
 
 async def test_a_worker_without_a_broker_says_so_lives_and_leaves_on_term(stage: Scene) -> None:
     worker = dataclasses.replace(stage, bootstrap=f"127.0.0.1:{free_port()}").worker()
-    await until(lambda: worker.alive() and "CALLGRANT_KAFKA_BOOTSTRAP" in worker.log.read_text(), 20)
+    await until(lambda: worker.alive() and "CALLGRANT_KAFKA_BOOTSTRAP" in worker.log.read_text())
     assert (worker.ask("livez")[0], worker.ask("readyz")[0]) == (200, 503)
     assert worker.terminate() == Code.STOPPED
 
@@ -202,5 +202,5 @@ async def test_a_worker_without_a_broker_says_so_lives_and_leaves_on_term(stage:
 async def test_a_worker_refuses_topics_of_another_count(stage: Scene) -> None:
     worker = stage.worker(partitions=PARTITIONS + 2)
     assert worker.running is not None
-    assert worker.running.wait(20) == Code.TOPICS_UNFIT
+    assert worker.running.wait(PATIENCE_S) == Code.TOPICS_UNFIT
     assert f"CALLGRANT_PARTITIONS is {PARTITIONS + 2}" in worker.log.read_text()

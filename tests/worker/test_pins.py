@@ -15,10 +15,12 @@ from typing import Any, cast
 import pytest
 import rocksdict
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from faust import topics
 from faust.app.base import App
 from faust.assignor.partition_assignor import PartitionAssignor
@@ -160,6 +162,62 @@ def test_the_fetchers_private_parts_are_where_we_reach_for_them() -> None:
     assert "self._subscription" in source(AIOKafkaConsumer)
 
 
+def test_fetched_records_wait_undecoded_behind_a_generator_that_has_not_begun() -> None:
+    made = source(PartitionRecords.__init__)
+    for name in ("_records", "_check_crcs", "_isolation_level", "next_fetch_offset"):
+        assert f"self.{name} = " in made
+    assert "self._records_iterator = self._unpack_records()" in made
+    assert inspect.isgeneratorfunction(PartitionRecords._unpack_records), "nothing is decoded before it is asked"
+    assert "next(self._records_iterator)" in source(PartitionRecords.__next__)
+    drained = source(FetchResult.getall)
+    assert in_order(drained, "self.check_assignment(tp)", "for msg in self._partition_records", "_update_position()")
+    assert "consumed_to(self._partition_records.next_fetch_offset)" in source(FetchResult._update_position)
+    popping = source(Fetcher.fetched_records)
+    assert in_order(popping, "type(res_or_error) is FetchResult", "getall(max_records)", "drained[tp] = records")
+    stock = source(PartitionRecords._unpack_records)
+    assert in_order(stock, "records.has_next()", "next_batch()", "validate_crc()", "is_control_batch", "next_offset")
+
+
+def test_the_drivers_consumer_decodes_neither_keys_nor_values_nor_transactions() -> None:
+    made = source(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    assert "deserializer" not in made
+    assert in_order(made, '"read_uncommitted"', "if self.consumer.in_transaction", "isolation_level=isolation_level")
+
+
+def test_a_batch_tells_where_it_ends_before_it_is_decoded() -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
+    for at in range(3):
+        builder.append(at, 1, b"key", b"value", [("version", b"3")])
+    records = MemoryRecords(bytes(builder.build()))
+    assert records.size_in_bytes() > 0
+    batch = cast(Any, records.next_batch())
+
+    assert (batch.next_offset, batch.is_control_batch, batch.validate_crc()) == (3, False, True)
+    assert [(each.offset, each.key, each.headers) for each in batch][2] == (2, b"key", [("version", b"3")])
+
+
+def test_a_write_past_the_log_is_in_the_files_once_flushed_and_a_flush_can_be_left_to_itself(tmp_path: Path) -> None:
+    store = rocksdict.Rdict(str(tmp_path / "store"), rocksdict.Options(raw_mode=True))
+    options: Any = rocksdict.WriteOptions()
+    assert options.disable_wal is False, "a property"
+    options.disable_wal = True
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    batch.put(b"a", b"1")
+    store.write(batch, options)
+    assert sum(each.stat().st_size for each in (tmp_path / "store").glob("*.log")) == 0
+    store.flush(wait=False)
+    store.flush()
+    assert len(list((tmp_path / "store").glob("*.sst"))) == 1
+    store.close()
+
+
+def test_before_work_begins_faust_tells_every_table_that_recovery_is_over_and_passes_over_what_it_raises() -> None:
+    told = source(Recovery.on_recovery_completed)
+    assert in_order(told, "table.on_recovery_completed(", "await asyncio.wait(callback_coros)", "on_rebalance_end()")
+    assert "self.data.on_recovery_completed" in source(Collection.on_recovery_completed)
+    assert "if self.tp_to_table[tp].recovery_buffer_size == 1" in source(Recovery._restart_recovery.fun)
+
+
 def test_a_heartbeat_answers_truth_and_is_looked_up_on_the_instance() -> None:
     text = source(GroupCoordinator._do_heartbeat)
 
@@ -209,7 +267,7 @@ def test_the_table_takes_our_changelogs_name(settings: WorkerSettings) -> None:
 
     assert worker.table.changelog_topic_name == settings.names.of("permission.state")
     assert settings.names.of("permission.state") in worker.app.batched_topics
-    assert worker.table.recovery_buffer_size == 8
+    assert worker.table.recovery_buffer_size == 2
     assert "self.changelog_topic.get_topic_name()" in source(Collection.changelog_topic_name.fget)  # type: ignore[attr-defined]
 
 

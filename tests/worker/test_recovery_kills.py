@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -17,16 +18,20 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.envelope import header
 from schemas.events import PairFact
-from schemas.state import PairState, version_of
+from schemas.state import PairState
+from schemas.state_row import version_of
 from streams.providers.registry import translate
 from streams.worker.codes import Code
 from streams.worker.translation import fact_row
 from tests.worker.live import Process, Scene, bare, scene, until
 from tests.worker.seeded import RECEIVED_MS, raw_past, straight_fold
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
-SESSION_S = 6.0  # the least a broker allows
+SESSION_S = 80.0
+"""A stop and a start of a slow machine are within it, and nobody slow is taken for dead. Faust wants less than 90."""
+SHORT_SESSION_S = 10.0
+"""Where it must run out: others take over after it."""
 RAWS = [raw for raw in raw_past(seed=31, facts=400, users=40) if b"GB.1" not in raw.value]
 """Without users under two names: what a pair hands on takes its place in the log by chance."""
 WANTED = straight_fold(RAWS)
@@ -83,12 +88,13 @@ def one(
     instance: str = "1",
     *,
     static: bool = True,
+    session_s: float = SESSION_S,
     dies: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Process:
     """A worker whose ticks do not mix in. Static: a killed one is not waited for."""
     told = environment or {"TEST_WORKER_DIES": dies}
-    return stage.worker(instance, environment=told, static=static, session_timeout_s=SESSION_S, tick_every_s=3_600.0)
+    return stage.worker(instance, environment=told, static=static, session_timeout_s=session_s, tick_every_s=3_600.0)
 
 
 async def tell(stage: Scene, facts: list[PairFact]) -> None:
@@ -106,7 +112,7 @@ async def tell(stage: Scene, facts: list[PairFact]) -> None:
 async def left(stage: Scene, *workers: Process) -> Left:
     """Wait until all is folded, stop the workers, look."""
     async with stage.reader("permission.state") as state:
-        await state.until_states_are(WANTED, 60)
+        await state.until_states_are(WANTED)
         assert [worker.terminate() for worker in workers] == [Code.STOPPED] * len(workers)
         await state.to_the_end()
         table: dict[bytes, PairState] = {}
@@ -154,7 +160,7 @@ async def test_a_worker_killed_before_its_translation_is_acknowledged_doubles_no
 
 
 async def test_a_frozen_worker_that_wakes_up_behind_another_changes_nothing(stage: Scene, smooth: Left) -> None:
-    frozen, other = one(stage, "1", static=False), one(stage, "2", static=False)
+    frozen, other = (one(stage, each, static=False, session_s=SHORT_SESSION_S) for each in ("1", "2"))
     await frozen.ready()
     await other.ready()
     await tell(stage, FACTS[:400])
@@ -162,12 +168,12 @@ async def test_a_frozen_worker_that_wakes_up_behind_another_changes_nothing(stag
     frozen.running.send_signal(signal.SIGSTOP)
     await tell(stage, FACTS[400:])
     async with stage.reader("permission.state") as state:
-        await state.until_states_are(WANTED, 60)
+        await state.until_states_are(WANTED)
         frozen.running.send_signal(signal.SIGCONT)
         # With work in hand it ends by itself, without it comes back as a member like any other.
         running = frozen.running
-        await until(lambda: running.poll() is not None or frozen.ask("readyz")[0] == 503, 30)
-        await until(lambda: running.poll() is not None or frozen.ask("readyz")[0] == 200, 60)
+        await until(lambda: running.poll() is not None or frozen.ask("readyz")[0] == 503)
+        await until(lambda: running.poll() is not None or frozen.ask("readyz")[0] == 200)
         if running.poll() is not None:
             assert running.returncode == Code.EXPELLED
             frozen.start()
@@ -203,19 +209,20 @@ async def test_a_static_worker_back_within_the_session_moves_no_partition(stage:
     await first.ready()
     await second.ready()
     await tell(stage, FACTS[:100])
+    before, left_at = noticed(second), time.monotonic()
     assert first.terminate() == Code.STOPPED
-    others = opened(second.log.read_text())
     first.start()
     await first.ready()
+    away_s = time.monotonic() - left_at
     await tell(stage, FACTS[100:])
     done = await left(stage, first, second)
 
-    assert opened(second.log.read_text()) == others, "nobody but the restarted one noticed"
     assert bare(done.state) == bare(WANTED)
+    if away_s >= SESSION_S:
+        pytest.skip(f"a stop and a start took {away_s:.0f} s here: nothing was promised")
+    assert noticed(second) == before, "nobody but the restarted one noticed"
 
 
-def opened(log: str) -> tuple[str, set[str]]:
-    """The last generation of the group in which stores were opened, and those of which partitions."""
-    lines = re.findall(r"opening partition (\d+) for gen id (\d+)", log)
-    generation = lines[-1][1]
-    return generation, {partition for partition, of in lines if of == generation}
+def noticed(worker: Process) -> list[str]:
+    """What its log tells of the group: rebalances, and stores opened because of them."""
+    return re.findall(r"opening partition \d+ for gen id \d+|it is rebalancing", worker.log.read_text())

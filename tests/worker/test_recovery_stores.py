@@ -17,7 +17,7 @@ from streams.worker.stores import trouble_of
 from tests.permission.story import T0, sent
 from tests.worker.conftest import Deaths
 from tests.worker.stand_ins import fact_record, record
-from tests.worker.test_table import Bench, came_back, key, row
+from tests.worker.test_table import CHANGELOG, Bench, came_back, key, row
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def store_of(bench: Bench) -> Path:
     return bench.table._local.partition_path(0)
 
 
-def written(bench: Bench) -> Path:
+async def written(bench: Bench) -> Path:
     """A store as a killed worker leaves it: rows in its tables and in its log."""
     bench.recover(*(came_back(row(user), user) for user in range(200)))
-    bench.table.db(0).flush()
-    bench.recover(came_back(row(200), 200))
+    bench.sender.log[CHANGELOG, 0] = [row(user) for user in range(200)]
+    await bench.commit(row(200))
     path = store_of(bench)
     left = path.with_name("left")
     shutil.copytree(path, left)
@@ -93,7 +93,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 async def test_a_damaged_store_is_put_aside_told_and_recovered_from_nothing(
     bench: Bench, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    path = written(bench)
+    path = await written(bench)
     DAMAGES[damage](path)
 
     assert bench.offset is None, "recovery reads the topic from its beginning"
@@ -105,7 +105,7 @@ async def test_a_damaged_store_is_put_aside_told_and_recovered_from_nothing(
 
 
 async def test_a_torn_end_of_the_log_only_moves_the_offset_back(bench: Bench) -> None:
-    log = newest(written(bench), "*.log")
+    log = newest(await written(bench), "*.log")
     os.truncate(log, log.stat().st_size - 3)
 
     assert (bench.offset, bench.table.get(0, key(200))) == (199, None), "row and offset are of one write"
@@ -115,7 +115,7 @@ async def test_a_torn_end_of_the_log_only_moves_the_offset_back(bench: Bench) ->
 async def test_damage_found_while_reading_ends_the_worker_and_the_next_life_puts_the_store_aside(
     bench: Bench, deaths: Deaths, settings: WorkerSettings
 ) -> None:
-    path = written(bench)
+    path = await written(bench)
     flip(newest(path, "*.sst"), 100)
     assert bench.offset is not None, "nothing shows when it is opened"
 
@@ -134,7 +134,7 @@ async def test_damage_found_while_reading_ends_the_worker_and_the_next_life_puts
 
 
 async def test_of_damaged_stores_one_is_kept(bench: Bench, settings: WorkerSettings) -> None:
-    path = written(bench)
+    path = await written(bench)
     (path / "CURRENT").unlink()
     assert bench.offset is None
     closed(bench)
@@ -150,7 +150,7 @@ async def test_of_damaged_stores_one_is_kept(bench: Bench, settings: WorkerSetti
 async def test_a_store_that_is_locked_or_forbidden_is_not_put_aside(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    path = written(bench)
+    path = await written(bench)
 
     def refused(*_: object, **__: object) -> None:
         raise OSError(f"IO error: {text}: {path}")

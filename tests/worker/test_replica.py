@@ -7,7 +7,8 @@ import pytest
 from schemas.events import PairFact
 from schemas.marks import Link
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, encode_state
+from schemas.state import PairState
+from schemas.state_row import encode_state
 from streams.permission.step import step
 from tests.permission.story import HOUR, NUMBER, PRODUCTION, T0, USER, delivered, replied, sent
 from tests.worker.replica import LostEvidence, kept_by_version

@@ -11,7 +11,8 @@ from faust.types import TP
 
 from schemas.envelope import header
 from schemas.policy import DEFAULT_POLICY
-from schemas.state import PairState, decode_state, encode_state
+from schemas.state import PairState
+from schemas.state_row import decode_state, encode_state
 from streams.permission.step import step
 from streams.worker.app import faust_app
 from streams.worker.deadlines import Deadline, index_key

@@ -11,13 +11,14 @@ from faust.types import TP
 from streams.worker.app import faust_app
 from streams.worker.batches import batched_topic
 from streams.worker.exits import Code
+from streams.worker.portions import Portion
 from streams.worker.settings import WorkerSettings
 from streams.worker.transport import BATCH_RECORDS, BatchConsumer, FetchThread
 from tests.worker.conftest import Deaths
 from tests.worker.stand_ins import Record, record
 
 EVENTS, OTHER = TP("t.permission.events", 0), TP("t.permission.events", 1)
-LOG = TP("t.permission.state", 0)
+LOG, LOG_1 = TP("t.permission.state", 0), TP("t.permission.state", 1)
 
 
 def run(first: int, count: int, tp: TP = EVENTS) -> list[Record]:
@@ -29,11 +30,11 @@ class Fetched:
     """What the thread would have fetched, and the broker's side of it."""
 
     def __init__(self) -> None:
-        self.batches: dict[TP, list[Record]] = {}
+        self.batches: dict[TP, list[Any]] = {}
         self.heartbeat_at = time.monotonic()
         self.asked: list[set[TP]] = []
 
-    async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> dict[TP, list[Record]]:
+    async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> dict[TP, list[Any]]:
         self.asked.append(set(active))
         found, self.batches = {tp: got for tp, got in self.batches.items() if tp in active}, {}
         return found
@@ -73,6 +74,18 @@ async def test_a_fetch_becomes_batches_of_bounded_size_partitions_in_turn(consum
     got = await delivered(consumer, {EVENTS: run(0, BATCH_RECORDS + 5), OTHER: run(0, 2, OTHER)})
 
     assert got == [(EVENTS, BATCH_RECORDS - 1, BATCH_RECORDS), (OTHER, 1, 2), (EVENTS, BATCH_RECORDS + 4, 5)]
+
+
+async def test_portions_of_a_changelog_are_delivered_as_they_are_partitions_in_turn(consumer: BatchConsumer) -> None:
+    def portion(offset: int) -> Any:
+        return Portion([SimpleNamespace(next_offset=offset + 1)], 0)
+
+    first, second, other = portion(7), portion(9), portion(3)
+    fetched(consumer).batches = {LOG: [first, second], LOG_1: [other]}
+    consumer._active_partitions = {LOG, LOG_1}
+    got = [(tp, message.offset, message.value) async for tp, message in consumer.getmany(1.0)]
+
+    assert cast(Any, got) == [(LOG, 7, first), (LOG_1, 3, other), (LOG, 9, second)]
 
 
 async def test_while_the_gate_is_shut_only_changelogs_are_read(consumer: BatchConsumer) -> None:

@@ -1,0 +1,67 @@
+"""Watchdogs on a real broker: a worker that gets nowhere ends itself, says why, and its next life loses nothing."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from streams.worker.codes import Code
+from streams.worker.lives import last_exit
+from tests.worker.live import Process, Scene, scene
+from tests.worker.seeded import raw_past, straight_fold
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+
+RAWS = raw_past(seed=71, facts=200, users=40)
+WANTED = straight_fold(RAWS)
+
+
+@pytest.fixture
+async def stage(broker: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene(broker, topic_prefix, tmp_path) as made:
+        yield made
+
+
+async def ended_stalled(worker: Process, why: str) -> None:
+    """It ended by itself, and its log and its folder say why."""
+    assert await worker.ended(60) == Code.STALLED
+    [said] = [line for line in worker.log.read_text().splitlines() if "no progress for" in line]
+    assert f"({why})" in said
+    ended = last_exit(worker.settings.folder)
+    assert ended is not None
+    assert (ended.code, ended.reason) == (Code.STALLED, "stalled")
+    assert f"({why})" in ended.text
+
+
+async def goes_on(stage: Scene, worker: Process) -> None:
+    """The next life tells how the last one ended, and comes to the same."""
+    worker.start()
+    await worker.ready()
+    assert 'callgrant_worker_last_exit{reason="stalled"}' in worker.ask("metrics")[1]
+    async with stage.reader("permission.state") as state:
+        await state.until_states_are(WANTED, 45)
+    assert worker.terminate() == Code.STOPPED
+
+
+async def test_work_that_never_ends_ends_the_worker_and_the_next_life_does_it(stage: Scene) -> None:
+    worker = stage.worker(static=True, environment={"TEST_WORKER_STALLS": "work"})
+    await worker.ready()
+    await stage.send(RAWS)
+    await ended_stalled(worker, "stall")
+    assert await stage.all_on("permission.state") == [], "nothing was written"
+    await goes_on(stage, worker)
+
+
+async def test_a_recovery_that_is_stuck_ends_the_worker_and_the_next_life_recovers(stage: Scene) -> None:
+    worker = stage.worker(static=True)
+    await stage.send(RAWS)
+    async with stage.reader("permission.state") as state:
+        await state.until_states_are(WANTED, 45)
+    assert worker.terminate() == Code.STOPPED
+    shutil.rmtree(worker.settings.folder / "g1")
+
+    worker.start(TEST_WORKER_STALLS="recovery")
+    await ended_stalled(worker, "rebalance")
+    assert worker.stored() == {}
+    await goes_on(stage, worker)
