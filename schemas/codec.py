@@ -12,9 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.events import FACT_TYPES, Fact
 
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {name: TypeAdapter(kind) for name, kind in FACT_TYPES.items()}
-_FIELDS: Final[dict[str, frozenset[str]]] = {
-    name: frozenset(kind.__dataclass_fields__) for name, kind in FACT_TYPES.items()
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +54,11 @@ def decode_fact(value: bytes) -> Fact | Unreadable:
 def fact_of(fields: dict[str, Any]) -> Fact | Unreadable:
     """The fact of a parsed object."""
     name = fields.get("type")
-    known = _FIELDS.get(name) if isinstance(name, str) else None
-    if known is None or not isinstance(name, str):
+    adapter = _ADAPTERS.get(name) if isinstance(name, str) else None
+    if adapter is None:
         return Unreadable(reason="unknown_fact_type", path="$.type", detail="no reader knows this type of fact")
     try:
-        fact: Fact = _ADAPTERS[name].validate_python({key: fields[key] for key in fields.keys() & known})
+        fact: Fact = adapter.validate_python(fields)
     except ValidationError as fault:
         return unreadable(fault, "unreadable_fact")
     return fact

@@ -16,6 +16,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 MODULES: Final = (
+    "schemas.codec",
+    "schemas.envelope",
+    "schemas.ids",
     "schemas.mark_lists",
     "schemas.state_row",
     "streams.permission.announce",
@@ -34,6 +37,7 @@ MODULES: Final = (
     "streams.permission.step",
     "streams.permission.streak",
     "streams.permission.windows",
+    "streams.worker.fold",
 )
 """What a fact passes on its way from a stored row to a stored row. Modules whose types pydantic reads are not built:
 mypyc keeps no annotations."""

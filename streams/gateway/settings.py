@@ -59,7 +59,7 @@ class GatewaySettings:
     senders by itself."""
     acknowledge_within_s: float = 4.0
     """From the end of a body to the broker's word, or the answer is 503: it is out within 5 s."""
-    flush_after_ms: float = 3.0
+    flush_after_ms: float = 10.0
     """How long a webhook waits for company: a batch of a hundred costs the broker little more than one of one."""
     max_pending_bytes: int = 32 * 1024 * 1024
     """What may wait for the broker, 1 KiB a record at least, so it bounds waiting requests too; more is answered 503 at

@@ -62,8 +62,10 @@ def answer(state: PairState, at: int, policy: Policy, number: Number) -> dict[st
 
 
 def answerable_from(state: PairState) -> int:
-    """The earliest instant about which the state can still be asked; 0: any (design 4, horizon)."""
-    return 0 if state.base is None else state.base.until
+    """The earliest instant about which the state can still be asked; 0: any (design 4, horizon). The longest window
+    looks a week back, and what was settled is in none.
+    """
+    return 0 if state.base is None else state.base.until + WEEK_S
 
 
 def usage_of(line: Timeline, policy: Policy, number: Number) -> Usage:

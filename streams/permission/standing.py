@@ -33,6 +33,8 @@ _LABELS = {
 }
 _PRIOR_LETTERS = {"never": "n", "declined": "d", "expired": "e", "revoked": "r", "auto_revoked": "a", "granted": "g"}
 _PRIORS = {letter: prior for prior, letter in _PRIOR_LETTERS.items()}
+NOTHING_WALKED = (*grants.NOTHING[1:], None, (), "")
+"""What a walk over no evidence comes to, behind its rules and its instant."""
 ANOMALIES = frozenset(
     {"downgrade", "reply_to_expired_request", "revoke_without_grant", "same_second_conflict", "unknown_request"}
 )
@@ -241,8 +243,12 @@ def timeline(state: PairState, at: int, policy: Policy, number: Number, beside: 
 
 def goes_on(state: PairState, at: int, policy: Policy, number: Number) -> Walked | None:
     """What was judged so far, where it holds at `at` still: under the same rules, with nothing run out on the way."""
-    walked = state.walked
-    if walked is None or walked.by != policy.rules_of(number.profile) or at < state.judged_at:
+    walked, rules = state.walked, policy.rules_of(number.profile)
+    if walked is None and not (state.decisions or state.refusals or state.calls or state.base):
+        if any([entry.sent_at is not None for entry in state.requests]):
+            return None
+        walked = Walked(rules, 0, *NOTHING_WALKED)
+    if walked is None or walked.by != rules or at < state.judged_at:
         return None
     return None if state.due_at is not None and at >= state.due_at else walked
 

@@ -105,6 +105,8 @@ def _gone_on(new: PairState, fact: PairFact, on: Onward, policy: Policy, number:
         if before.hold is not after.hold or after.notices or isinstance(fact, FILLING):
             changes = announced(new, fact, before, after, policy, number)
         held = _told_grants(before, after)
+    elif new.walked is None:
+        new = continued(new, new.due_at, on.walked)
     rows = _told_rows(new, _told_lives(*on.lives), held, _told_call(on.call))
     record = _record(new, rows, changes, fact)
     return Step(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)

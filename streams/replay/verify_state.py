@@ -14,7 +14,6 @@ from typing import Final, Literal
 from schemas.business import BusinessState
 from schemas.policy import Policy
 from schemas.state import PairState
-from schemas.state_row import encode_state
 from streams.permission.answer import answer
 from streams.permission.calls import begun_at
 from streams.permission.number import Number
@@ -68,9 +67,11 @@ def _same(one: PairState, other: PairState) -> bool:
     return _evidence(one) == _evidence(other)
 
 
-def _evidence(state: PairState) -> bytes:
-    """The row without its bookkeeping: the bytes of equal states are equal."""
-    return encode_state(state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0, walked=None))
+def _evidence(state: PairState) -> PairState:
+    """The state without its bookkeeping. Not its bytes: marks that nobody looked at are written as they were stored, and
+    an earlier version may have stored them in other words.
+    """
+    return state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0, walked=None)
 
 
 def _held(state: PairState, other: PairState) -> PairState:

@@ -30,7 +30,8 @@ from streams.worker.portions import Portion, leave_undecoded
 log = logging.getLogger(__name__)
 
 BATCH_RECORDS: Final = 1_000
-FETCH_WAIT_MS: Final = 100
+FETCH_WAIT_MS: Final = 20
+FETCH_MIN_BYTES: Final = 32 * 1024
 LEASE_SHARE: Final = 0.9
 """Of the session: a heartbeat this recent proves that the broker has not given our partitions away."""
 
@@ -42,6 +43,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # The driver hard-codes 1500: with one fetch a broker at a time, idle partitions would stall busy ones.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_min_bytes = FETCH_MIN_BYTES
         return consumer
 
     async def on_start(self) -> None:

@@ -94,7 +94,7 @@ async def test_a_question_by_either_name_of_a_user_gets_the_same_answer() -> Non
 
 
 async def test_an_instant_before_what_was_settled_is_refused_with_the_earliest_that_can_be_answered() -> None:
-    base = Base(ASKED_AT, "declined", "wamid.TESTREP0001", ASKED_AT - 60, (), True, None, (), 1, 0)
+    base = Base(ASKED_AT - 7 * 86_400, "declined", "wamid.TESTREP0001", ASKED_AT - 60, (), True, None, (), 1, 0)
     rows = Rows(PairState(phone_number_id=NUMBER, user=USER, version=16, judged_at=ASKED_AT, base=base))
     refused = await get(path(), who(at=str(ASKED_AT - 1)), rows)
     assert refused.status_code == 400

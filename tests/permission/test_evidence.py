@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.events import CallEnded, PairFact, Template
-from schemas.marks import MAX_MESSAGES
+from schemas.marks import MAX_MESSAGES, MAX_UNMATCHED
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -205,3 +205,22 @@ def test_the_names_of_a_user_are_gathered() -> None:
         replace(rejected("a3", T0 + 2), aliases=("GB.1",)),
     )
     assert told.state.aliases == ("GB.1", "GB.2")
+
+
+def test_requests_we_know_are_kept_however_many_there_are() -> None:
+    told = given(*(sent(f"r{place}", T0 + place) for place in range(MAX_UNMATCHED + 3)))
+    assert (len(told.state.requests), told.state.dropped) == (MAX_UNMATCHED + 3, 0)
+    told = told.then(delivered("x1", T0))
+    assert (len(told.state.requests), told.state.dropped) == (MAX_UNMATCHED + 4, 0)
+
+
+def test_of_statuses_of_other_messages_the_newest_are_kept_whatever_they_are_called() -> None:
+    told = given(*(delivered(f"x{99 - place}", T0 + place) for place in range(MAX_UNMATCHED + 2)))
+    kept = {entry.message_id for entry in told.state.requests}
+    assert kept == {f"x{99 - place}" for place in range(2, MAX_UNMATCHED + 2)}
+    assert told.state.dropped == 2
+
+
+def test_two_reports_of_one_request_of_which_one_says_less_come_to_the_same_in_any_order() -> None:
+    whole, less = sent("r1", T0, campaign="camp-1"), sent("r1", T0, template=None)
+    assert given(whole, less).state.requests == given(less, whole).state.requests

@@ -443,3 +443,15 @@ def test_a_reading_of_another_permission_than_was_held_is_the_word_that_decided(
     for before in ([], [other], [rejected("a1", T0)]):
         hold = timeline(given(*before, said).state, T0 + HOUR, DEFAULT_POLICY, PRODUCTION).hold
         assert (hold.decided_by, hold.confirmed) == (f"#{said.fact_id}", True)
+
+
+def test_an_automatic_reject_after_another_word_confirms_no_inferred_revoke() -> None:
+    ends = [T0 + place * MINUTE for place in range(1, 5)]
+    told = given(
+        replied("a0", T0, permanent=True),
+        *unanswered(*ends),
+        rejected("a1", T0 + HOUR, to="r1"),
+        replied("a2", T0 + 2 * HOUR, "reject", source="automatic"),
+    )
+    assert [row["end_cause"] for row in told.rows("grants").values()] == ["auto_revoke_inferred"]
+    assert told.at(T0 + 2 * HOUR).reason == "declined"

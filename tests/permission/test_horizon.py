@@ -11,7 +11,7 @@ from schemas.state import Base, PairState
 from schemas.state_row import decode_state, encode_state
 from streams.permission.answer import answer, answerable_from
 from streams.permission.horizon import EVERY, HORIZON_S, LIFE_S, settled, too_late
-from streams.permission.step import Step, step
+from streams.permission.step import Step, deadline_of, pass_time, step
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -26,6 +26,7 @@ from tests.permission.story import (
     given,
     linked,
     messaged,
+    moved,
     refused,
     rejected,
     replied,
@@ -289,3 +290,60 @@ def test_a_settled_pair_that_was_never_asked_is_said_not_to_have_been() -> None:
         for facts in (unanswered(T0), [sent("r1", T0)])
     ]
     assert labels == ["not_requested", "no_answer"]
+
+
+def test_the_count_of_requests_goes_on_where_all_that_is_left_is_walked() -> None:
+    _, state = settled_up_to(T0 + 4 * DAY, *OLD)
+    state = step(state, sent("r4", T0 + 61 * DAY), DEFAULT_POLICY, PRODUCTION).state
+    done = step(state, sent("r3", T0 + 60 * DAY), DEFAULT_POLICY, PRODUCTION)
+    rows = (done.record or {})["requests"]
+    assert [(row["request_id"], row["attempt"], row["prior"]) for row in rows] == [
+        ("r3", 3, "granted"),
+        ("r4", 4, "granted"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        OLD,
+        [accepted("a0", T0), rejected("a1", T0 + DAY)],
+        [rejected("a1", T0 + DAY, to="r1")],
+        [replied("a0", T0, permanent=True), replied("a1", T0 + DAY, "reject", source="automatic")],
+        [replied("a0", T0, permanent=True), *unanswered(T0 + 1, T0 + 2, T0 + 3, T0 + 4)],
+        [accepted("a0", T0, until=T0 + DAY)],
+        [accepted("a0", T0, to="r9", until=T0 + 200 * DAY), *unanswered(T0 + 1, T0 + 2)],
+        [replied("a0", T0, until=T0 + 200 * DAY, source="automatic")],
+        [replied("a0", T0, permanent=True), moved("old", T0 + DAY)],
+        [replied("a0", T0, "reject", source="automatic")],
+    ],
+)
+def test_whatever_was_settled_the_answer_stays_and_later_facts_go_on_from_it(facts: list[PairFact]) -> None:
+    whole, state = settled_up_to(T0 + 5 * DAY, *facts)
+    assert state.base is not None
+    for fact in (None, *unanswered(T0 + 90 * DAY), sent("r8", T0 + 91 * DAY), rejected("a9", T0 + 92 * DAY, to="r8")):
+        if fact is not None:
+            whole, state = (step(one, fact, DEFAULT_POLICY, PRODUCTION, None).state for one in (whole, state))
+        for at in (T0 + 12 * DAY, T0 + 89 * DAY, T0 + 100 * DAY, T0 + 300 * DAY):
+            assert answer(state, at, DEFAULT_POLICY, PRODUCTION) == answer(whole, at, DEFAULT_POLICY, PRODUCTION)
+
+
+def test_a_question_about_the_week_after_what_was_settled_is_refused_or_answered_as_before() -> None:
+    whole, state = settled_up_to(T0 + 4 * DAY, *OLD)
+    for at in range(max(answerable_from(state), T0 + 4 * DAY), T0 + 12 * DAY, HOUR):
+        assert answer(state, at, DEFAULT_POLICY, PRODUCTION) == answer(whole, at, DEFAULT_POLICY, PRODUCTION)
+
+
+def test_the_service_window_that_a_settled_sign_opened_is_still_known() -> None:
+    _, state = settled_up_to(T0 + 4 * DAY, *OLD, messaged("m1", T0 + 4 * DAY - HOUR))
+    standing = answer(state, T0 + 4 * DAY + HOUR, DEFAULT_POLICY, PRODUCTION)["standing"]
+    assert standing["service_window_until"] == T0 + 5 * DAY - HOUR
+
+
+def test_what_was_settled_still_runs_out() -> None:
+    _, state = settled_up_to(T0 + 4 * DAY, accepted("a1", T0, until=T0 + 200 * DAY))
+    assert deadline_of(state, DEFAULT_POLICY, PRODUCTION) == T0 + 200 * DAY
+    done = pass_time(state, T0 + 200 * DAY, DEFAULT_POLICY, PRODUCTION)
+    assert [change["type"] for change in done.changes] == ["permission_expired"]
+    empty = PairState(phone_number_id=NUMBER, user=USER)
+    assert deadline_of(empty, DEFAULT_POLICY, PRODUCTION) is None

@@ -270,3 +270,14 @@ def test_a_settled_grant_that_whatsapp_gave_is_still_whatsapps_once_it_is_handed
     callback = replied("a1", T0 + 5, until=LATER + 90 * DAY, source="automatic")
     whole, handed = given(callback), given(*handed_on_once_settled(sent("r1", T0), callback))
     assert (handed.at(LATER).via, handed.at(LATER).status) == (whole.at(LATER).via, "temporary")
+
+
+def test_a_row_that_forwards_keeps_its_names_its_counts_and_when_it_last_heard() -> None:
+    named = replace(accepted("a1", T0), user=SCOPED, aliases=("GB.2",))
+    state = step(EMPTY._replace(late=3, dropped=2), named, DEFAULT_POLICY, PRODUCTION, None).state
+    row = step(state, linked(T0 + HOUR), DEFAULT_POLICY, PRODUCTION, None).state
+    assert (row.aliases, row.late, row.dropped, row.version) == (("GB.2",), 3, 2, 2)
+    assert (row.judged_at, row.recorded_at, row.forwards_to) == (T0 + HOUR, T0 + HOUR + 1, USER)
+    assert (row.decisions, row.walked, row.due_at) == ((), None, None)
+    again = step(row, linked(T0, "447700900456"), DEFAULT_POLICY, PRODUCTION, None).state
+    assert (again.version, again.recorded_at) == (3, T0 + 1)

@@ -1,6 +1,7 @@
 """A fact that continues what was judged gives what walking all evidence anew gives, to the last field."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given as forall
@@ -9,9 +10,12 @@ from hypothesis import strategies as some
 
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
-from schemas.state_row import decode_state, encode_state
+from schemas.state import Walked
+from schemas.state_row import decode_state, encode_state, judged
 from streams.permission.answer import answer
+from streams.permission.evolve import evolve
 from streams.permission.number import Number
+from streams.permission.onward import Onward, onward
 from streams.permission.standing import goes_on, timeline
 from streams.permission.step import gather, pass_time, step
 from tests.permission.story import (
@@ -23,6 +27,7 @@ from tests.permission.story import (
     call,
     connected,
     delivered,
+    disposed,
     evidence,
     given,
     refused,
@@ -34,12 +39,15 @@ from tests.permission.story import (
 )
 from tests.permission.test_laws import EMPTY, histories
 
+OF_OTHER_RULES = Walked("of other rules", 0, "never", None, (), True, None, (), "")
+"""Says nothing to whoever goes by today's: all evidence is walked."""
+
 
 def the_same_anew(facts: Sequence[PairFact], number: Number = PRODUCTION) -> None:
     """Each fact in turn, from what was judged and from all evidence: the same step."""
     state = EMPTY
     for fact in facts:
-        anew = step(state._replace(walked=None), fact, DEFAULT_POLICY, number, None)
+        anew = step(state._replace(walked=OF_OTHER_RULES), fact, DEFAULT_POLICY, number, None)
         on = step(decode_state(encode_state(state)), fact, DEFAULT_POLICY, number, None)
         assert on.state._replace(walked=None) == anew.state._replace(walked=None)
         assert (on.changes, on.record, on.deadline, on.repeated) == (
@@ -48,7 +56,7 @@ def the_same_anew(facts: Sequence[PairFact], number: Number = PRODUCTION) -> Non
             anew.deadline,
             anew.repeated,
         )
-        if anew.state.walked is not None:
+        if anew.state.walked not in (None, OF_OTHER_RULES):
             assert on.state.walked == anew.state.walked
         state = on.state
 
@@ -89,6 +97,7 @@ def test_gathering_keeps_the_evidence_that_judging_each_fact_keeps(history: list
 
 
 ANSWERED = (sent("r1", T0), delivered("r1", T0 + 5), rejected("a1", T0 + HOUR, to="r1"))
+PUSHED = (sent("r1", T0), delivered("r1", T0 + 5), sent("r2", T0 + 9))
 LATER = T0 + 2 * DAY
 
 
@@ -131,6 +140,40 @@ LATER = T0 + 2 * DAY
         [replied("a0", T0, permanent=True), *call("c1", ("ended", T0 + 60)), *call("c1", ("rejected", T0 + 30))],
         [accepted("a0", T0, until=T0 + DAY), *unanswered(T0 + DAY - 1, T0 + DAY, T0 + DAY + 1)],
         [accepted("a0", T0, until=T0 + DAY), sent("r1", T0 + DAY), delivered("r1", T0 + DAY + 1)],
+        [accepted("a0", T0, until=T0 + DAY), sent("r1", T0 + 2 * DAY), rejected("a1", T0 + DAY - 1)],
+        [sent("r1", T0), accepted("a1", T0 + 8 * DAY, to="r1"), status("r1", "failed", T0 + 9 * DAY, 131_026)],
+        [sent("r1", T0), accepted("a1", T0 + 8 * DAY, to="r1"), delivered("r1", T0 + 9 * DAY)],
+        [*PUSHED, delivered("r2", T0 + 20), status("r1", "read", T0 + 30)],
+        [*PUSHED, status("r2", "read", T0 + 20), status("r1", "read", T0 + 30)],
+        [
+            *PUSHED,
+            sent("r3", T0 + 10),
+            delivered("r3", T0 + 15),
+            delivered("r2", T0 + 20),
+            status("r1", "read", T0 + 30),
+        ],
+        [
+            *PUSHED,
+            sent("r3", T0 + 10),
+            delivered("r2", T0 + 15),
+            delivered("r3", T0 + 20),
+            status("r1", "read", T0 + 30),
+        ],
+        [
+            sent("r1", T0),
+            *PUSHED[2:],
+            accepted("a2", T0 + 15, to="r2"),
+            delivered("r2", T0 + 20),
+            delivered("r1", T0 + 30),
+        ],
+        [sent("r1", T0), *PUSHED[2:], accepted("a2", T0 + 15, to="r2"), status("r1", "read", T0 + 30)],
+        [sent("r1", T0), accepted("a1", T0 + 8 * DAY, to="r1"), status("r1", "read", T0 + 9 * DAY)],
+        [
+            accepted("a0", T0, until=T0 + DAY),
+            sent("r1", T0 + 2 * DAY),
+            *unanswered(T0 + DAY - 1),
+            *unanswered(T0 + DAY),
+        ],
         [replied("a0", T0, permanent=True), *call("c1", ("rejected", T0 + 30)), *call("c1", ("accepted", T0 + 31))],
         [replied("a0", T0, permanent=True), *call("c1", ("ended", T0 + 60)), *call("c1", ("accepted", T0 + 70))],
         [
@@ -145,3 +188,60 @@ def test_where_facts_cross_going_on_is_walking_all_of_it_anew(facts: list[PairFa
     the_same_anew(facts)
     the_same_anew(sorted(facts, key=lambda fact: fact.occurred_at))
     the_same_anew(facts[::-1])
+
+
+HELD = (replied("a0", T0 - DAY, permanent=True), sent("r1", T0), delivered("r1", T0 + 5))
+
+
+def gone_on(before: Sequence[PairFact], fact: PairFact) -> Onward | None:
+    """What the fact did as a continuation of what was judged before it."""
+    state = given(*before).state
+    new = judged(evolve(state, fact), state.version + 1, max(state.judged_at, fact.occurred_at), fact.recorded_at)
+    walked = goes_on(state, new.judged_at, DEFAULT_POLICY, PRODUCTION)
+    assert walked is not None
+    return onward(state, new, fact, DEFAULT_POLICY, PRODUCTION, walked)
+
+
+@pytest.mark.parametrize(
+    ("before", "fact"),
+    [
+        (HELD[:1], HELD[1]),
+        (HELD[:1], replace(sent("r1", T0), occurred_at=T0 - DAY)),
+        (HELD[:2], HELD[2]),
+        (HELD, status("r1", "read", T0 + 9)),
+        (HELD[:2], status("r1", "failed", T0 + 9, 131_026)),
+        (HELD, sent("r2", T0 + 9)),
+        ((*HELD, status("r2", "sent", T0 + 8)), sent("r2", T0 + 9)),
+        ((*HELD, sent("r2", T0 + 9)), delivered("r2", T0 + 20)),
+        (HELD, rejected("a1", T0 + 9, to="r1")),
+        (HELD, rejected("a1", T0 + 9)),
+        ((*HELD, rejected("a1", T0 + 9, to="r1")), accepted("a2", T0 + 20, to="r1")),
+        ((*HELD, sent("r2", T0 + 9), rejected("a1", T0 + 20, to="r1")), accepted("a2", T0 + 30, to="r2")),
+        *((HELD, fact) for fact in call("c1", ("offered", T0 + 9), ("ringing", T0 + 10))),
+        (HELD, call("c1", ("ended", T0 + 60))[-1]),
+        (HELD, call("c1", ("rejected", T0 + 60))[-1]),
+        (HELD, call("c1", ("accepted", T0 + 60))[-1]),
+        ((*HELD, *call("c1", ("rejected", T0 + 60))), call("c1", ("ended", T0 + 60))[-1]),
+        ((*HELD, *call("c1", ("ended", T0 + 60))), disposed("c1", T0 + 90)),
+    ],
+)
+def test_a_plain_fact_in_order_of_time_walks_nothing_again(before: Sequence[PairFact], fact: PairFact) -> None:
+    assert gone_on(before, fact) is not None
+
+
+@pytest.mark.parametrize(
+    ("fact", "touched"),
+    [
+        (status("r1", "sent", T0 + 9), []),
+        (status("r1", "read", T0 + 9), ["r1"]),
+        (status("r1", "failed", T0 + 9, 131_026), ["r1"]),
+    ],
+)
+def test_a_status_of_a_request_that_nobody_answered_touches_that_request_alone(
+    fact: PairFact, touched: list[str]
+) -> None:
+    for before in (HELD, (*HELD, sent("r2", T0 + 6))):
+        on = gone_on(before, fact)
+        assert on is not None
+        assert (on.lines, on.lives[0], [life.request_id for life in on.lives[1]]) == (None, (), touched)
+        assert on.walked == given(*before).state.walked, "the next fact goes on from where this one did"

@@ -344,3 +344,10 @@ def test_an_answered_request_still_says_what_the_standing_was_when_it_was_sent()
     assert [(rows[name]["prior"], rows[name]["attempt"]) for name in ("r1", "r2")] == [("never", 1), ("declined", 2)]
     whole = timeline(told.state, T0 + 2 * DAY, DEFAULT_POLICY, PRODUCTION).lives
     assert [(life.prior, life.attempt) for life in whole] == [("never", 1), ("declined", 2)]
+
+
+def test_an_older_answer_that_comes_late_is_told_as_the_first_one() -> None:
+    told = given(sent("r1", T0), accepted("a2", T0 + 2 * HOUR, to="r1"), rejected("a1", T0 + HOUR, to="r1"))
+    row = told.rows("requests")["r1"]
+    assert (row["first_response"], row["first_response_at"]) == ("declined", T0 + HOUR)
+    assert (row["last_response"], row["last_response_at"]) == ("accepted_temporary", T0 + 2 * HOUR)

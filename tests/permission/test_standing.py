@@ -1,19 +1,22 @@
 """The walk over all evidence: as-of leaves out what came later, word by word; notices; what a walk may continue."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
-from schemas.events import PairFact
+from schemas.events import CallOffered, PairFact, ReplySource
+from schemas.ids import derived_id
 from schemas.marks import Request
 from schemas.policy import DEFAULT_POLICY, Policy
-from schemas.state import PairState
+from schemas.state import PairState, Walked
 from streams.permission.number import Number
 from streams.permission.standing import Notice, as_of, goes_on, timeline
 from tests.permission.story import (
     DAY,
     HOUR,
     MINUTE,
+    NUMBER,
     PRODUCTION,
     T0,
     accepted,
@@ -52,7 +55,12 @@ LIFE: tuple[PairFact, ...] = (
         ("rejected", T0 + DAY + HOUR + 9),
         ("ended", T0 + DAY + HOUR + 10),
     ),
-    *call("c3", ("ended", T0 + 2 * DAY), status="failed"),
+    *call("c3", ("offered", T0 + 2 * DAY - 60), ("ended", T0 + 2 * DAY), status="failed"),
+    replace(
+        cast(CallOffered, call("c3", ("offered", T0 + 2 * DAY - 30))[0]),
+        fact_id=derived_id("call_offered", NUMBER, "c3", "started"),
+        reported=True,
+    ),
     disposed("c4", T0 + 2 * DAY + 5),
     messaged("m1", T0 + 2 * DAY + 6),
     refused("call", 138_012, T0 + 2 * DAY + 7),
@@ -137,3 +145,87 @@ def test_a_timeline_beside_another_is_the_same_as_one_alone() -> None:
             alone.since,
         )
         assert line.lives == alone.lives
+
+
+def test_what_the_next_fact_continues_from_is_all_that_the_walk_came_to() -> None:
+    policy = DEFAULT_POLICY
+    story = (sent("r1", T0), replied("a0", T0 + 1, permanent=True), sent("r2", T0 + 2), rejected("a1", T0 + 3, to="r9"))
+    told = given(*story, *unanswered(T0 + 60, T0 + 90))
+    walked = Walked(
+        by=policy.rules_of("production"),
+        since=T0 + 90,
+        reason="revoked",
+        decided_by="a1",
+        flags=("unknown_request",),
+        confirmed=True,
+        grant=None,
+        streak=((f"c{T0 + 60}", T0 + 60), (f"c{T0 + 90}", T0 + 90)),
+        priors="ng",
+    )
+    assert timeline(told.state, T0 + 90, policy, PRODUCTION).walked(PRODUCTION) == walked
+    assert told.state.walked == walked
+    held = timeline(told.state, T0 + 2, policy, PRODUCTION)
+    assert held.hold.grant is not None
+    assert held.walked(PRODUCTION).grant == tuple(held.hold.grant)
+
+
+def test_a_word_told_anew_with_another_end_is_judged_anew() -> None:
+    told = given(accepted("a1", T0, until=T0 + 6 * DAY), accepted("a1", T0, until=T0 + 5 * DAY))
+    assert told.at(T0).until == T0 + 5 * DAY
+    assert told.steps[-1].deadline == T0 + 5 * DAY
+    assert [row["expires_at"] for row in told.rows("grants").values()] == [T0 + 5 * DAY]
+
+
+def test_a_request_known_by_its_reply_alone_says_what_held_in_the_second_before_the_reply() -> None:
+    for at, prior in ((T0 - 1, "declined"), (T0, "never")):
+        lives = timeline(
+            given(rejected("a0", at, to="r1"), accepted("a1", T0, to="r9")).state, T0 + DAY, DEFAULT_POLICY, PRODUCTION
+        ).lives
+        assert [life.prior for life in lives if life.request_id == "r9"] == [prior]
+
+
+def test_in_one_second_a_call_comes_before_a_word() -> None:
+    told = given(replied("a0", T0 - DAY, permanent=True), *unanswered(T0 - HOUR, T0), accepted("a1", T0))
+    assert (told.at(T0 - 1).streak, told.at(T0).streak) == (1, 0), "the accept begins a new row"
+    assert [one["type"] for one in told.changes if one["type"] == "user_nudged"] == ["user_nudged"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [accepted("a1", T0), rejected("a2", T0)],
+        [accepted("a1", T0), accepted("a2", T0), rejected("a3", T0)],
+        [accepted("a1", T0), rejected("a2", T0), rejected("a3", T0)],
+        [accepted("a1", T0), replied("a2", T0, permanent=True), rejected("a3", T0)],
+    ],
+)
+def test_each_word_of_a_second_in_which_others_say_otherwise_is_told_as_a_conflict(words: list[PairFact]) -> None:
+    told = given(accepted("a0", T0 - HOUR), *words, accepted("a9", T0 + HOUR))
+    notices = timeline(told.state, T0 + HOUR, DEFAULT_POLICY, PRODUCTION).notices
+    assert [one.id for one in notices if one.kind == "same_second_conflict"] == [f"a{n + 1}" for n in range(len(words))]
+
+
+def test_what_is_odd_about_a_grant_is_told_once_and_not_again_with_the_reading_that_agrees() -> None:
+    told = given(accepted("a1", T0, to="r9"), reading("temporary", T0 + HOUR))
+    assert [one.id for one in timeline(told.state, T0 + HOUR, DEFAULT_POLICY, PRODUCTION).notices] == ["a1"]
+
+
+@pytest.mark.parametrize(
+    ("count", "source", "streak"), [(4, None, 0), (3, None, 3), (2, "user_action", 2), (2, "automatic", 0)]
+)
+def test_whatsapps_own_reject_begins_a_new_row_and_the_users_does_not(
+    count: int, source: ReplySource | None, streak: int
+) -> None:
+    calls = unanswered(*(T0 + place * MINUTE for place in range(1, count + 1)))
+    told = given(replied("a0", T0, permanent=True), *calls, replied("a1", T0 + HOUR, "reject", source=source))
+    assert told.at(T0 + HOUR).streak == streak
+    if count == 4:
+        assert [row["end_cause"] for row in told.rows("grants").values()] == ["auto_revoked"], "it confirms"
+
+
+def test_a_request_sent_in_the_second_of_a_word_was_sent_after_it() -> None:
+    for facts in ((rejected("a1", T0, to="r9"), sent("r1", T0)), (sent("r1", T0), rejected("a1", T0, to="r9"))):
+        told = given(*facts)
+        assert told.rows("requests")["r1"]["prior"] == "declined"
+        whole = timeline(told.state, T0 + DAY, DEFAULT_POLICY, PRODUCTION).lives
+        assert [life.prior for life in whole if life.request_id == "r1"] == ["declined"]

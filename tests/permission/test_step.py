@@ -206,3 +206,10 @@ def test_a_call_filed_under_an_earlier_day_is_taken_back_from_the_later_one() ->
     (record,) = [one.record for one in told.steps[-1:]]
     assert record is not None
     assert [(row["anchor_at"], row["is_deleted"]) for row in record["calls"]] == [(T0 + DAY, 1), (T0 - HOUR, 0)]
+
+
+def test_a_call_that_stays_in_its_day_is_told_anew_and_taken_back_from_nowhere() -> None:
+    told = given(*call("c1", ("ended", T0 + HOUR)), *call("c1", ("offered", T0)))
+    record = told.steps[-1].record
+    assert record is not None
+    assert [(row["anchor_at"], row["is_deleted"]) for row in record["calls"]] == [(T0, 0)]

@@ -8,11 +8,10 @@ from schemas.envelope import header
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state_row import decode_state
-from streams.permission.step import step
-from streams.worker import fold as fold_module
+from streams.permission.number import Number
 from streams.worker.deadlines import Deadline, due, index_key
-from streams.worker.fold import Folded, fold_deadlines, fold_facts, refuse_commands
-from tests.permission.story import DAY, HOUR, NUMBER, T0, USER, delivered, replied, sent
+from streams.worker.fold import FactFold, Folded, fold_deadlines, fold_facts, refuse_commands
+from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, USER, delivered, replied, sent
 from tests.worker.stand_ins import fact_record, record
 
 KEY = f"{NUMBER}/{USER}".encode()
@@ -148,16 +147,21 @@ def test_a_tombstone_among_the_facts_is_parked() -> None:
     assert folded.parked[0].value is None
 
 
-def test_a_fact_on_which_the_fold_raises_is_parked_without_quoting_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fact_on_which_the_fold_raises_is_parked_without_quoting_it() -> None:
+    asked: list[str] = []
 
-    def raising(state: Any, fact: PairFact, *rest: Any) -> Any:
-        if fact.fact_id == STORY[1].fact_id:
-            raise KeyError(fact.user)
-        return step(state, fact, *rest)
+    def raising_once(name: str) -> Number:
+        asked.append(name)
+        if len(asked) == 1:
+            raise KeyError(USER)
+        return PRODUCTION
 
-    monkeypatch.setattr(fold_module, "step", raising)
     store: dict[bytes, bytes] = {}
-    folded = folded_in(store, STORY)
+    fold = FactFold(store.get, DEFAULT_POLICY, 1, raising_once)
+    for fact in STORY:
+        fold.take(fact_record(fact))
+    folded = fold.finish()
+    keep(store, folded)
 
     assert folded.reasons == Counter({"fold_failed": 1})
     assert header(folded.parked[0].headers, "detail") == "KeyError"
