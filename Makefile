@@ -74,7 +74,7 @@ bench: setup $(QUIX_LOCKED)  ## what things cost, measured side by side; BENCH="
 faults: setup  ## kill processes over and over and compare with what must hold; minutes
 	$(BIN)/pytest -m faults
 
-mutants: setup $(MUTANTS_LOCKED)  ## change every rule a little: do the tests notice? An hour; RULES="streak calls" SAMPLE=50 SEED=1
+mutants: $(INSTALLED) $(MUTANTS_LOCKED)  ## change every rule a little: do the tests notice? An hour; SAMPLE=100 asks some, RULES="streak calls" some files
 	@$(BIN)/python -m tests.mutants --folder $(MUTANTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(RULES)
 
 clean:  ## remove .venv and every cache; data is kept

@@ -140,7 +140,7 @@ class Loader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
                 session_timeout_ms=int(self._settings.session_timeout_s * 1000),
                 heartbeat_interval_ms=int(self._settings.session_timeout_s * 300),
                 fetch_max_wait_ms=200,
-                fetch_min_bytes=256 * 1024,
+                fetch_min_bytes=256 * 1024,  # or 200 ms: rows are stored in batches of seconds
                 metadata_max_age_ms=10_000,  # a topic created after us is seen soon
             )
             try:

@@ -113,6 +113,8 @@ _WIDTHS: Final[dict[Any, tuple[int, int]]] = {
 def unopened(kind: type[Named], raw: list[list[Any]]) -> Marks[Named]:
     """The marks of the JSON, as they are; a `TypeError` where they cannot be of the kind."""
     least, most = _WIDTHS[kind]
+    if raw.__class__ is not list:
+        raise TypeError(kind.__name__)
     for each in raw:
         if each.__class__ is not list or not least <= len(each) <= most:
             raise TypeError(kind.__name__)

@@ -110,7 +110,7 @@ class Replica:
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_bytes=4 * FETCH_BYTES,
             fetch_max_wait_ms=100,
-            fetch_min_bytes=32 * 1024,
+            fetch_min_bytes=32 * 1024,  # or 100 ms: answers may be that old, and each fetch names every partition
             request_timeout_ms=15_000,
             metadata_max_age_ms=NOTICE_PARTITIONS_MS,
         )

@@ -245,7 +245,7 @@ def goes_on(state: PairState, at: int, policy: Policy, number: Number) -> Walked
     """What was judged so far, where it holds at `at` still: under the same rules, with nothing run out on the way."""
     walked, rules = state.walked, policy.rules_of(number.profile)
     if walked is None and not (state.decisions or state.refusals or state.calls or state.base):
-        if any([entry.sent_at is not None for entry in state.requests]):
+        if any(entry.sent_at is not None for entry in state.requests):
             return None
         walked = Walked(rules, 0, *NOTHING_WALKED)
     if walked is None or walked.by != rules or at < state.judged_at:

@@ -68,8 +68,8 @@ def _same(one: PairState, other: PairState) -> bool:
 
 
 def _evidence(state: PairState) -> PairState:
-    """The state without its bookkeeping. Not its bytes: marks that nobody looked at are written as they were stored, and
-    an earlier version may have stored them in other words.
+    """The state without its bookkeeping. Not its bytes: marks that nobody looked at are written as they were stored,
+    and an earlier version may have stored them in other words.
     """
     return state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0, walked=None)
 

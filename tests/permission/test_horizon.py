@@ -27,6 +27,7 @@ from tests.permission.story import (
     linked,
     messaged,
     moved,
+    reading,
     refused,
     rejected,
     replied,
@@ -347,3 +348,18 @@ def test_what_was_settled_still_runs_out() -> None:
     assert [change["type"] for change in done.changes] == ["permission_expired"]
     empty = PairState(phone_number_id=NUMBER, user=USER)
     assert deadline_of(empty, DEFAULT_POLICY, PRODUCTION) is None
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [sent(f"q{place}", LATER + place * HOUR) for place in range(EVERY)],
+        [replied(f"b{place}", LATER + place * HOUR, permanent=True) for place in range(EVERY)],
+        [reading("permanent", LATER + place * HOUR) for place in range(EVERY)],
+    ],
+    ids=["requests", "replies", "readings"],
+)
+def test_whatever_comes_later_settles_what_is_old(later: list[PairFact]) -> None:
+    state, _ = lived(*OLD, *later)
+    assert state.base is not None
+    assert (state.base.decided_by, state.base.attempts) == ("a2", 2)

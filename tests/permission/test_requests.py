@@ -351,3 +351,8 @@ def test_an_older_answer_that_comes_late_is_told_as_the_first_one() -> None:
     row = told.rows("requests")["r1"]
     assert (row["first_response"], row["first_response_at"]) == ("declined", T0 + HOUR)
     assert (row["last_response"], row["last_response_at"]) == ("accepted_temporary", T0 + 2 * HOUR)
+
+
+def test_a_status_of_a_request_known_by_its_reply_alone_is_told_with_it() -> None:
+    told = given(accepted("a1", T0, to="r1"), delivered("r1", T0 - 5))
+    assert told.rows("requests")["r1"]["delivered_at"] == T0 - 5

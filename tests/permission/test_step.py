@@ -11,6 +11,7 @@ from schemas.policy import DEFAULT_POLICY
 from schemas.records import GrantRow, Record, RequestRow, encode_record
 from schemas.state_row import CANONICAL_VERSION, row_version
 from streams.permission.horizon import HORIZON_S
+from streams.permission.standing import timeline
 from streams.permission.step import Step, gather, step
 from tests.permission.story import (
     DAY,
@@ -174,6 +175,7 @@ def test_a_tick_moves_the_clock_to_the_deadline_and_is_no_new_version() -> None:
     told = given(accepted("a1", T0)).when_time_reaches(UNTIL + HOUR)
     state = told.state
     assert (state.version, state.judged_at, state.due_at) == (1, UNTIL, None)
+    assert state.walked == timeline(state, UNTIL, DEFAULT_POLICY, PRODUCTION).walked(PRODUCTION)
     done = told.steps[-1]
     assert done.deadline is None
     assert done.record is not None

@@ -41,7 +41,7 @@ from streams.worker.measures import Measures
 from streams.worker.places import CheckedRecovery
 from streams.worker.settings import WorkerSettings
 from streams.worker.stores import LocalStore
-from streams.worker.transport import FETCH_WAIT_MS, BatchConsumer, FetchThread
+from streams.worker.transport import FETCH_MIN_BYTES, FETCH_WAIT_MS, BatchConsumer, FetchThread
 
 
 def source(of: Any) -> str:
@@ -127,6 +127,7 @@ def test_our_overrides_still_override_something() -> None:
 def test_the_driver_hard_codes_the_fetch_wait_and_we_mend_it_where_the_fetcher_looks() -> None:
     assert "fetch_max_wait_ms=1500" in source(driver.AIOKafkaConsumerThread._create_worker_consumer)
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(AIOKafkaConsumer.start)
+    assert "fetch_min_bytes=self._fetch_min_bytes" in source(AIOKafkaConsumer.start)
 
 
 async def test_the_fetch_wait_reaches_the_consumer(settings: WorkerSettings) -> None:
@@ -137,7 +138,7 @@ async def test_the_fetch_wait_reaches_the_consumer(settings: WorkerSettings) -> 
     consumer._thread.thread_loop.close()
 
     made._closed = True  # never started
-    assert made._fetch_max_wait_ms == FETCH_WAIT_MS
+    assert (made._fetch_max_wait_ms, made._fetch_min_bytes) == (FETCH_WAIT_MS, FETCH_MIN_BYTES)
     assert isinstance(made, AIOKafkaConsumer)
 
 
