@@ -9,11 +9,14 @@ Owns header names and their encoding. A value is plain JSON and a null value sta
 envelope lives in headers (design 3).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, Literal
 
 Headers = list[tuple[str, bytes]]
+AnyHeaders = Sequence[tuple[str, bytes | None]]
+"""As they arrive: Kafka knows null for a value, and somebody else may write it."""
 
 PROVIDER: Final = "provider"
 RECEIVED_AT: Final = "received_at"
@@ -104,17 +107,22 @@ def dead_letter(
     return headers
 
 
+def written(headers: AnyHeaders) -> Headers:
+    """Headers as we write them again: null becomes empty, as half of the clients cannot tell the two apart."""
+    return [(name, value if value is not None else b"") for name, value in headers]
+
+
 _OF_LETTER: Final = frozenset(
     {REASON, PATH, DETAIL, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_AT, BYTES_AT_ORIGIN}
 )
 
 
-def arrived_with(headers: Headers | tuple[tuple[str, bytes], ...]) -> Headers:
+def arrived_with(headers: AnyHeaders) -> Headers:
     """The headers a parked record had before it was parked: all behind the leading ones of `dead_letter`."""
     ours: set[str] = set()
     for place, (name, _) in enumerate(headers):
         if name not in _OF_LETTER or name in ours:
-            return list(headers[place:])
+            return written(headers[place:])
         ours.add(name)
     return []
 
@@ -124,17 +132,19 @@ def mark(*, partition: int, offset: int, outcome: Outcome) -> Headers:
     return [(MARKS, f"{partition}:{offset}".encode()), (OUTCOME, outcome.encode())]
 
 
-def is_mark(headers: Headers | tuple[tuple[str, bytes], ...]) -> bool:
+def is_mark(headers: AnyHeaders) -> bool:
     """Whether a record of `deadletters` is a mark and no letter. A letter begins with its reason, whatever it carries
     behind.
     """
     return bool(headers) and headers[0][0] == MARKS
 
 
-def header(headers: Headers | tuple[tuple[str, bytes], ...], name: str) -> str | None:
-    """The first header of that name as text, None when absent. Bytes that are no UTF-8 are replaced, never raised."""
+def header(headers: AnyHeaders, name: str) -> str | None:
+    """The first header of that name as text, None when absent or null. Bytes that are no UTF-8 are replaced, never
+    raised.
+    """
     for key, value in headers:
-        if key == name:
+        if key == name and value is not None:
             return value.decode("utf-8", "replace")
     return None
 

@@ -56,6 +56,8 @@ class Marks(Sequence[Mark], Generic[Mark]):
     def __getitem__(self, place: int | slice) -> Mark | tuple[Mark, ...]:
         if self._whole is not None or isinstance(place, slice):
             return self.whole[place]
+        if place < 0:
+            place += len(self.raw)
         if self._made is not None and self._made[0] == place:
             return self._made[1]
         made = _made(self._kind, self.raw[place])

@@ -20,6 +20,7 @@ CANONICAL_VERSION: Final = 1 << 32
 """Added to the version of rows keyed by wa_id digits: they outrank the rows of a pair that became a forwarding
 address.
 """
+_INTEGERS: Final = ("version", "judged_at", "recorded_at", "dropped", "late")
 _VERSION: Final = PairState._fields.index("version")
 _JUDGED_AT: Final = PairState._fields.index("judged_at")
 _DUE_AT: Final = PairState._fields.index("due_at")
@@ -102,13 +103,23 @@ def decode_state(value: bytes) -> PairState:
             raise StateUnreadable(f"a state row of schema {row['schema']!r}; this program reads {SCHEMA}")
         get = row.get
         base, walked = get("base"), get("walked")
+        for name in _INTEGERS:
+            if get(name, 0).__class__ is not int:
+                raise TypeError(name)
+        if row["phone_number_id"].__class__ is not str or row["user"].__class__ is not str:
+            raise TypeError("pair")
+        due_at, aliases = get("due_at"), get("aliases", ())
+        if due_at is not None and due_at.__class__ is not int:
+            raise TypeError("due_at")
+        if any(alias.__class__ is not str for alias in aliases):
+            raise TypeError("aliases")
         decisions = unopened(Decision, row["decisions"]) if "decisions" in row else ()
         fields = (
             row["phone_number_id"],
             row["user"],
             row["version"],
             row["judged_at"],
-            get("due_at"),
+            due_at,
             row["recorded_at"],
             decisions,
             unopened(Request, row["requests"]) if "requests" in row else (),
@@ -116,7 +127,7 @@ def decode_state(value: bytes) -> PairState:
             unopened(Call, row["calls"]) if "calls" in row else (),
             unopened(Message, row["messages"]) if "messages" in row else (),
             tuple([Link(*mark) for mark in row["links"]]) if "links" in row else (),
-            tuple(row["aliases"]) if "aliases" in row else (),
+            tuple(aliases),
             _base(base) if base is not None else None,
             get("dropped", 0),
             get("late", 0),

@@ -17,6 +17,8 @@ from typing import Final
 from deploy.compiled import LIBRARY, MANIFEST, MODULES, ROOT, digest, files, place, source
 
 PATH_ENTRY: Final = "callgrant_compiled.pth"
+FAILED: Final = "failed"
+"""Holds the digest of the sources that could not be built: they are not tried again."""
 SLOWER: Final = "the core runs interpreted, at half the speed"
 
 
@@ -33,21 +35,26 @@ def compiled(folder: Path) -> int:
     if missing := lacking():
         print(f"Not compiling the core: {missing}; {SLOWER}.")
         return 0
-    print("Compiling the core (a minute, whenever it was changed) …", flush=True)
     new = folder.with_name("compiled.new")
+    log, failed, sources = new / "log.txt", new / FAILED, digest()
+    if failed.is_file() and failed.read_text("utf-8") == sources:
+        print(f"The core could not be compiled: see {log}; {SLOWER}.", file=sys.stderr)
+        return 0
+    print("Compiling the core (a minute, whenever it was changed) …", flush=True)
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    log = new / "log.txt"
+    entry = Path(sysconfig.get_path("purelib")) / PATH_ENTRY  # it does nothing while there is no build
+    entry.write_text("import deploy.compiled; deploy.compiled.prefer()\n", "utf-8")
     with log.open("w", encoding="utf-8") as told:
         again = [sys.executable, "-m", "deploy.compiled", "build", str(new)]
         built = subprocess.run(again, cwd=ROOT, stdout=told, stderr=told, check=False).returncode == 0
     if not built or not loads(new):
+        failed.write_text(sources, "utf-8")
         print(f"The core could not be compiled: see {log}; {SLOWER}.", file=sys.stderr)
         return 0
+    (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     new.rename(folder)
-    entry = Path(sysconfig.get_path("purelib")) / PATH_ENTRY
-    entry.write_text("import deploy.compiled; deploy.compiled.prefer()\n", "utf-8")
     return 0
 
 
@@ -76,6 +83,8 @@ def build(folder: Path) -> None:
     command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")
     command.ensure_finalized()
     command.run()
+    if digest() != before:
+        raise SystemExit("The sources were changed meanwhile: build again.")
     made = {extension.name: Path(command.get_ext_filename(extension.name)) for extension in extensions}
     for file in made.values():
         (folder / file.name).unlink(missing_ok=True)

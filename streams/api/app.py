@@ -5,8 +5,8 @@ nothing, and a caller learns of a wrong parameter even while there is no answer.
 and without Graph's version). Refuses to judge: `streams.permission.answer` does, for the instant asked.
 
 A pair that is not in the replica is one that nothing was ever heard of: *never*, `not_requested`, not an error. A
-question by either name of a user gets the same answer (design 7); one about an instant before what was settled is
-refused with the earliest that can be answered (design 4).
+question by either name of a user gets the same answer (design 7); one about an instant of which the windows would
+reach into what was settled is refused with the earliest that can be answered (design 4).
 """
 
 from typing import Any

@@ -54,7 +54,7 @@ log = structlog.get_logger("callgrant.producer")
 class ProducerLimits:
     """When a batch leaves, how long it may take, how much may wait."""
 
-    flush_after_ms: float = 3.0
+    flush_after_ms: float = 10.0
     flush_bytes: int = 256 * 1024
     acknowledge_within_s: float = 4.0
     """From the opening of the batch. A sender waits 5 s; the rest is for what is not the broker's."""

@@ -129,7 +129,7 @@ def text(value: Any) -> str | None:
     """A short text as it is; None when it is none, too long, or cannot be written as UTF-8."""
     if not isinstance(value, str) or not value or len(value) > MAX_ID:
         return None
-    return value if value.isascii() or not any("\ud800" <= one <= "\udfff" for one in value) else None
+    return value if value.isascii() or not any(0xD800 <= ord(one) <= 0xDFFF for one in value) else None
 
 
 def error_code(errors: Any) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.codec import Unreadable
-from schemas.envelope import dead_letter
+from schemas.envelope import dead_letter, written
 from schemas.topics import MAX_RECORD_BYTES
 from streams.worker.rows import Arrival, Row
 
@@ -36,7 +36,7 @@ def parked(arrival: Arrival, why: Unreadable) -> Row:
         at_ms=arrival.timestamp,
         left_bytes=left_bytes,
     )
-    return Row(arrival.key, value, own + list(arrival.headers))
+    return Row(arrival.key, value, own + written(arrival.headers))
 
 
 def one_each(why: Sequence[Unreadable]) -> list[Unreadable]:

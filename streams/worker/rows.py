@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from schemas.business import BusinessState, BusinessUnreadable, decode_business
-from schemas.envelope import Headers, cloud_event, header
+from schemas.envelope import AnyHeaders, Headers, cloud_event, header
 from schemas.ids import BUSINESS_SCOPED_ID, PHONE_NUMBER_ID, WA_ID, derived_id
 from schemas.policy import Policy
 from schemas.state import PairState
@@ -48,7 +48,7 @@ class Arrival(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Headers | tuple[tuple[str, bytes], ...]: ...
+    def headers(self) -> AnyHeaders: ...
 
 
 class Row(NamedTuple):

@@ -4,21 +4,32 @@ A topic that was deleted and made anew gets another id from its broker, whatever
 while the new one is shorter (`places`): once it has grown past where a store stands, the store's rows and the topic's
 would be joined as if one continued the other. So the id of each state topic is kept beside its stores, and compared
 when a worker starts. Owns the file, the request (Metadata 12, which aiokafka does not have) and the refusal. Refuses to
-judge where a broker tells no ids (old ones): there it is as if nobody had looked.
+judge where a broker tells no ids (old ones): there it is as if nobody had looked. Refuses to start where it could only
+not be told just now: a fault of the moment must not pass for "no ids" or "no store".
 """
 
+import asyncio
 import contextlib
 import logging
+import os
+import time
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
 import orjson
 import rocksdict
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    UnknownTopicOrPartitionError,
+    UnsupportedVersionError,
+    for_code,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -36,13 +47,16 @@ from streams.worker.codes import Code
 from streams.worker.fitness import STATE
 from streams.worker.places import REBUILD
 from streams.worker.settings import WorkerSettings
-from streams.worker.startup import Unfit
+from streams.worker.startup import SAY_EVERY_S, TRY_EVERY_S, Unfit
+from streams.worker.stores import TRANSIENT, trouble_of
 
 log = logging.getLogger(__name__)
 
 FILE: Final = "topic-ids.json"
 STORES: Final = {"permission.state": "pairs-*.db", "business.state": "numbers-*.db"}
 NO_ID: Final = UUID(int=0)
+OLD_BROKER: Final = (IncompatibleBrokerVersion, UnsupportedVersionError, NotImplementedError)
+"""What aiokafka raises where a broker does not know the request: asking again would change nothing."""
 
 
 class Uuid(AbstractType[UUID]):
@@ -129,12 +143,15 @@ class _Ask(Request[_Struct]):
 
 
 async def ids_of(bootstrap: str, topics: Iterable[str]) -> dict[str, str] | str:
-    """The id of each topic that is there, or why none can be told."""
+    """The id of each topic that is there and has one, or why this broker tells none. Raises what may pass."""
     admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
         answer = await admin._send_request(_Ask(topics))  # noqa: SLF001 - it has no method for it
-    except (KafkaError, OSError, NotImplementedError) as fault:
+        for code, name, *_ in answer.topics:
+            if code not in (0, UnknownTopicOrPartitionError.errno):
+                raise for_code(code)(f"error {code} of {name}")
+    except OLD_BROKER as fault:
         return type(fault).__name__
     finally:
         await admin.close()
@@ -144,10 +161,13 @@ async def ids_of(bootstrap: str, topics: Iterable[str]) -> dict[str, str] | str:
 async def check_ids(settings: WorkerSettings) -> None:
     """Raise `Unfit` when a store that stands here is of a topic that is gone; else keep what the ids are."""
     topics = {name: settings.names.of(name) for name in STATE}
-    found = await ids_of(settings.kafka_bootstrap, topics.values())
+    found = await _asked(settings, topics.values())
     if isinstance(found, str):
         log.warning("the ids of the state topics cannot be read (%s): one made anew may pass for the old one", found)
         return
+    for topic in topics.values():
+        if topic not in found:
+            log.warning("the broker tells no id of %s: if it is made anew, it may pass for the old one", topic)
     folder = settings.folder / f"g{settings.generation}"
     kept = kept_ids(folder)
     for name, topic in topics.items():
@@ -161,30 +181,97 @@ async def check_ids(settings: WorkerSettings) -> None:
         _keep(folder, now)
 
 
+async def _asked(settings: WorkerSettings, topics: Iterable[str]) -> dict[str, str] | str:
+    """What the broker tells, asked again within the patience of the start while a fault may pass."""
+    began_at, said_at = time.monotonic(), 0.0
+    while True:
+        try:
+            return await ids_of(settings.kafka_bootstrap, topics)
+        except (KafkaError, OSError) as fault:
+            why = str(fault) if isinstance(fault, KafkaError) else type(fault).__name__
+        waited_s = time.monotonic() - began_at
+        where = (
+            f"the ids of the state topics cannot be told: {why}. Look at the broker at {settings.kafka_bootstrap} "
+            "(CALLGRANT_KAFKA_BOOTSTRAP) and its log; callgrant topics check looks at the topics"
+        )
+        if waited_s > settings.broker_patience_s:
+            raise Unfit(Code.BROKER_UNREACHABLE, f"{where}; gave up after {waited_s:.0f} s")
+        if not said_at or time.monotonic() - said_at > SAY_EVERY_S:
+            said_at = time.monotonic()
+            log.warning("%s; trying for %.0f s more", where, settings.broker_patience_s - waited_s)
+        await asyncio.sleep(TRY_EVERY_S)
+
+
 def kept_ids(folder: Path) -> dict[str, str]:
-    """What was kept in a folder; what cannot be read is nothing."""
+    """What was kept in a folder. What cannot be understood is nothing; what cannot be read just now is `Unfit`."""
+    file = folder / FILE
     try:
-        told: dict[str, str] = orjson.loads((folder / FILE).read_bytes())
+        told: dict[str, str] = orjson.loads(file.read_bytes())
         return {str(topic): str(one) for topic, one in told.items()}
-    except (OSError, ValueError, AttributeError):
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as fault:
+        if _comes_again(fault):
+            raise _untold(file, fault) from fault
+        log.warning("%s cannot be read (%s): a topic made anew before this start may pass", file, type(fault).__name__)
         return {}
 
 
 def _keep(folder: Path, ids: Mapping[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     new = (folder / FILE).with_suffix(".new")
-    new.write_bytes(orjson.dumps(ids))
-    new.replace(folder / FILE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with new.open("wb") as file:
+            file.write(orjson.dumps(ids))
+            file.flush()
+            os.fsync(file.fileno())  # else a crash of the machine may leave an empty file under the name
+        new.replace(folder / FILE)
+    except OSError as fault:
+        raise _untold(folder / FILE, fault) from fault
 
 
 def _stand(folder: Path, stores: str) -> bool:
-    """Whether one of them holds anything of its topic. One that cannot be opened is not ours to judge (`stores`)."""
-    for path in folder.glob(f"**/{stores}"):
-        with contextlib.suppress(Exception), contextlib.closing(_opened(path)) as store:
-            if store.get(Store.offset_key) is not None:
-                return True
+    """Whether one of them holds anything of its topic. Not by `glob`: it passes over folders that it must not read."""
+
+    def unread(fault: OSError) -> NoReturn:
+        raise _untold(folder, fault) from fault
+
+    for where, folders, files in os.walk(folder, onerror=unread):
+        if any(_holds(Path(where, name)) for name in (*folders, *files) if fnmatch(name, stores)):
+            return True
+        folders[:] = [name for name in folders if not fnmatch(name, "*.db*")]
     return False
+
+
+def _holds(path: Path) -> bool:
+    """One that will be put aside (`stores`) holds nothing."""
+    try:
+        store = _opened(path)
+    except Exception as fault:
+        if not _comes_again(fault):
+            return False
+        raise _untold(path, fault) from fault
+    with contextlib.closing(store):
+        try:
+            return store.get(Store.offset_key) is not None
+        except Exception as fault:
+            if trouble_of(fault) == "damaged":
+                return False
+            raise _untold(path, fault) from fault
 
 
 def _opened(path: Path) -> Any:
     return rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True), access_type=rocksdict.AccessType.read_only())
+
+
+def _comes_again(fault: BaseException) -> bool:
+    """Whether it lies not in the file but around it: nothing is put aside for that (`stores`)."""
+    return trouble_of(fault) == "full" or any(each in str(fault) for each in TRANSIENT)
+
+
+def _untold(path: Path, fault: BaseException) -> Unfit:
+    return Unfit(
+        Code.STORE_FULL if trouble_of(fault) == "full" else Code.LANE_FAILED,
+        f"whether the local stores belong to the state topics cannot be told: {path}: {fault}. Look at the permissions "
+        "and the room of that folder (CALLGRANT_DATA_DIR) and at the limits of this process; no store was touched",
+    )

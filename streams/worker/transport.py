@@ -30,10 +30,10 @@ from streams.worker.portions import Portion, leave_undecoded
 log = logging.getLogger(__name__)
 
 BATCH_RECORDS: Final = 1_000
-FETCH_WAIT_MS: Final = 20
+FETCH_WAIT_MS: Final = 30
 FETCH_MIN_BYTES: Final = 32 * 1024
 """The broker gathers so long or so much: a batch of ten facts costs little more than one of one, and the wait is paid
-only where there is time for it. Idle, a worker asks fifty times a second.
+only where there is time for it. Idle, a worker asks some thirty times a second.
 """
 LEASE_SHARE: Final = 0.9
 """Of the session: a heartbeat this recent proves that the broker has not given our partitions away."""
@@ -44,8 +44,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # The driver hard-codes 1500 ms and one byte: with one fetch a broker at a time, idle partitions would stall busy
-        # ones, and whatever comes would be fetched by itself.
+        # The driver hard-codes 1500 ms and one byte: with one fetch a broker at a time, idle partitions would stall
+        # busy ones, and whatever comes would be fetched by itself.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         consumer._fetch_min_bytes = FETCH_MIN_BYTES
         return consumer

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,8 @@ def told(folder: Path, **otherwise: Any) -> Path:
     """A folder with a manifest as a build leaves it, but for what is given."""
     names = {name: f"{name}.so" for name in (*MODULES, f"{LIBRARY}__mypyc")}
     manifest = {"digest": digest(), "abi": sysconfig.get_config_var("SOABI"), "files": names}
+    for file in names.values():
+        (folder / file).touch()
     (folder / MANIFEST).write_text(json.dumps(manifest | otherwise), "utf-8")
     return folder
 
@@ -43,6 +46,23 @@ def test_a_folder_without_a_readable_manifest_is_no_build(tmp_path: Path, manife
     if manifest is not None:
         (tmp_path / MANIFEST).write_text(manifest, "utf-8")
     assert files(tmp_path) == {}
+
+
+def test_a_build_with_a_file_missing_is_not_used_at_all(tmp_path: Path) -> None:
+    told(tmp_path)
+    (tmp_path / "streams.permission.step.so").unlink()
+    assert files(tmp_path) == {}
+
+
+def test_what_stands_beside_the_sources_is_part_of_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = tmp_path / "tree"
+    for room in ("schemas", "streams"):
+        shutil.copytree(ROOT / room, copied / room, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compiled, "ROOT", copied)
+    assert digest() == (before := digest())
+    marks = copied / "schemas" / "marks.py"  # not built, but its constants are in the build
+    marks.write_text(marks.read_text("utf-8").replace("MAX_MESSAGES: Final = 32", "MAX_MESSAGES: Final = 2"), "utf-8")
+    assert digest() != before
 
 
 def test_other_modules_are_left_to_python(tmp_path: Path) -> None:

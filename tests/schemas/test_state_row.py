@@ -5,6 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
+from schemas.mark_lists import unopened
+from schemas.marks import Request
 from schemas.state_row import StateUnreadable, decode_state, encode_state
 from tests.permission.story import HOUR, T0, accepted, connected, given, sent, unanswered
 
@@ -45,3 +47,31 @@ def test_how_a_grant_ended_is_left_out_of_the_row_while_it_lasts() -> None:
 def test_marks_that_are_no_arrays_of_their_kind_make_the_row_unreadable(marks: Any) -> None:
     with pytest.raises(StateUnreadable):
         decode_state(orjson.dumps(row() | {"requests": marks}))
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"version": "3"},
+        {"version": True},
+        {"judged_at": None},
+        {"recorded_at": 1.5},
+        {"dropped": None, "late": 1},
+        {"late": "1"},
+        {"due_at": "soon"},
+        {"aliases": [1]},
+        {"aliases": None},
+        {"user": 447700900123},
+        {"phone_number_id": None},
+    ],
+)
+def test_a_row_with_a_field_of_another_type_is_unreadable(otherwise: dict[str, Any]) -> None:
+    with pytest.raises(StateUnreadable):
+        decode_state(orjson.dumps(row() | otherwise))
+
+
+def test_a_mark_that_was_asked_for_from_the_end_is_found_where_it_stands() -> None:
+    words = unopened(Request, [["r1", 1], ["r2", 2]])
+    assert words[-1].message_id == "r2"
+    assert words.find("r2") == (1, True)
+    assert [mark.message_id for mark in words.put(1, Request("r2", 3), instead=True)] == ["r1", "r2"]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from faust.types import TP
 
-from schemas.envelope import Headers
+from schemas.envelope import AnyHeaders, Headers
 from schemas.events import PairFact
 from schemas.ids import Pair
 from schemas.policy import DEFAULT_POLICY, Policy
@@ -27,7 +27,7 @@ class Record(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Headers | tuple[tuple[str, bytes], ...] = ()
+    headers: AnyHeaders = ()
     timestamp_type: int = 0
 
 
@@ -37,7 +37,7 @@ def record(
     key: bytes | None = None,
     offset: int = 0,
     topic: str = "permission.events",
-    headers: Headers | tuple[tuple[str, bytes], ...] = (),
+    headers: AnyHeaders = (),
     partition: int = 0,
 ) -> Record:
     """One record."""

@@ -1,7 +1,7 @@
 import pytest
 
 from schemas.codec import Unreadable
-from schemas.envelope import header
+from schemas.envelope import arrived_with, header
 from schemas.topics import MAX_RECORD_BYTES
 from streams.worker.parking import IN_A_ROW, Limit, one_each, parked
 from tests.worker.stand_ins import record
@@ -64,3 +64,10 @@ def test_one_good_record_begins_the_row_anew() -> None:
     limit = Limit(bad_in_a_row=IN_A_ROW - 1).after([False, True])
 
     assert limit == Limit(bad_in_a_row=1)
+
+
+def test_a_header_of_null_is_passed_over_and_kept_as_an_empty_one() -> None:
+    arrival = record(b"{", headers=[("x", None), ("provider", None), ("provider", b"meta")])
+    assert header(arrival.headers, "provider") == "meta"
+    letter = parked(arrival, WHY)
+    assert arrived_with(letter.headers) == [("x", b""), ("provider", b""), ("provider", b"meta")]

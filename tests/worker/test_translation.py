@@ -103,3 +103,10 @@ def test_a_fact_about_a_number_is_keyed_by_what_names_it() -> None:
     assert set(found) == {NUMBERS[0].encode(), b"442079460123"}
     assert isinstance(found[NUMBERS[0].encode()], BusinessRegistered)
     assert set(done.facts) == {("business.events", partition_of(key, 8)) for key in found if key is not None}
+
+
+def test_a_header_of_null_beside_ours_changes_nothing() -> None:
+    action = next(each.value for each in raw_past(1, 10) if each.topic == "actions.raw")
+    plain = raw("actions", action)
+    odd = plain._replace(headers=(("x", None), *plain.headers))
+    assert translate_batch([odd], 1).facts == translate_batch([plain], 1).facts
