@@ -85,7 +85,7 @@ def judgement(environment: dict[str, str]) -> list[str]:
     """How the core runs in a process of this environment, and what it says of the histories."""
     asked = (
         "import contextlib, sys; from deploy.compiled import is_used; from deploy.cli.main import main\n"
-        "print('compiled' if is_used() else 'interpreted')\n"
+        "print('compiled' if is_used() else 'interpreted', flush=True)\n"
         "paths = sys.argv[1:]\n"
         "for emitted in ('standings', 'changes', 'requests', 'grants', 'calls'):\n"
         "    sys.argv = ['callgrant', 'replay', *paths, '--emit', emitted]\n"

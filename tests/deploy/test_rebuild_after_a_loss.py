@@ -33,7 +33,7 @@ from tests.ports import free_port
 from tests.projections.conftest import ServerProcess
 from tests.worker.seeded import raw_past
 
-pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, pytest.mark.timeout(900)]
 
 RAWS = raw_past(seed=61, facts=400, users=40)
 JUDGED, MORE = RAWS[:300], RAWS[300:]
@@ -81,7 +81,7 @@ def run_as_printed(line: str, jar_cache: Path) -> None:
 
 def exit_code(house: House, name: str) -> int:
     """Of a process that ends by itself."""
-    return house._running[name].wait(45)
+    return house._running[name].wait(120)
 
 
 def told(house: House, *words: str) -> tuple[int, Any]:
@@ -98,7 +98,7 @@ def test_a_worker_that_lost_its_rows_refuses_and_the_next_generation_takes_over_
     for name in ("worker", "projection"):
         blue.start(name)
     asyncio.run(send(broker, names, JUDGED))
-    asyncio.run(until_caught_up(broker, stages(names), 60))
+    asyncio.run(until_caught_up(broker, stages(names), 240))
     assert [blue.stop(name) for name in ("worker", "projection")] == [0, 0]
     announced = asyncio.run(ids(broker, names))
 
@@ -140,10 +140,10 @@ def test_a_worker_that_lost_its_rows_refuses_and_the_next_generation_takes_over_
     green = houses("green", GENERATION="2")
     for name in ("worker", "api", "projection"):
         green.start(name)
-    asyncio.run(until_caught_up(broker, stages(new), 60))
+    asyncio.run(until_caught_up(broker, stages(new), 240))
     for name in ("worker", "api", "projection"):
         green.until_ready(name)
-    code, verdict = told(green, "verify", "--ask", "0", "--wait-s", "60")
+    code, verdict = told(green, "verify", "--ask", "0", "--wait-s", "240")
     assert code == 0, verdict
     for check, result in verdict["checks"].items():
         assert result["compared"], check
@@ -154,7 +154,7 @@ def test_a_worker_that_lost_its_rows_refuses_and_the_next_generation_takes_over_
     assert code == 0, said
     assert "removed database callgrant" in said
     assert standing(green).keys() == {2}
-    code, said = green.asked("verify", "--wait-s", "60")
+    code, said = green.asked("verify", "--wait-s", "240")
     assert code == 0, said
     assert [green.stop(name) for name in ("api", "worker", "projection")] == [0, 0, 0]
 

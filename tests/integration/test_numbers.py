@@ -199,7 +199,7 @@ async def test_the_state_of_numbers_survives_kills_a_wiped_store_and_a_second_wo
     async with stage.reader("business.state") as rows:
 
         async def until_settings(count: int) -> None:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while len(newest(rows.records, NUMBER)) < count:
                     await rows.more()
 

@@ -126,7 +126,7 @@ def block() -> None:
 
 
 STALL_S: Final = 3.0
-REBALANCE_S: Final = 12.0
+REBALANCE_S: Final = 30.0
 """Longer than a worker takes to its first assignment, on a busy machine too."""
 
 
