@@ -134,7 +134,10 @@ async def everything(bootstrap: str, names: TopicNames) -> list[Stood]:
 async def copy(bootstrap: str, stood: Sequence[Stood], names: TopicNames, *, read: bool = True) -> None:
     """The records once more under other names; `read`: all of them by their groups."""
     await create_topics(bootstrap, names, PARTITIONS)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=MAX_RECORD_BYTES)
+    # Idempotent, for the order: of a topic just made the first batches may be refused and sent again behind later ones.
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, max_request_size=MAX_RECORD_BYTES, acks="all", enable_idempotence=True
+    )
     await producer.start()
     try:
         sent = []

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import http.client
 import json
 import os
 import signal
@@ -70,13 +71,13 @@ class Process:
         return self.running.wait(PATIENCE_S)
 
     def ask(self, path: str) -> tuple[int, str]:
-        """Status and body; 0 when nobody listens."""
+        """Status and body; 0 when nobody listens, or who did ended while answering."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.port}/{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, ""
 
     async def ended(self, within_s: float = PATIENCE_S) -> int:
