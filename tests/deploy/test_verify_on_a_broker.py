@@ -34,7 +34,8 @@ from tests.integration.house import ROOT, House
 from tests.integration.log import log_of
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
+# Among the faults: now and then announcements of deadlines are told as invented or lost; the cause is not found yet.
+pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.timeout(600)]
 
 SEED = 7
 PREFIX = "test-verify-whole."
