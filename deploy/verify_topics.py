@@ -55,16 +55,18 @@ class Topics:
     async def heard(self, partition: int) -> tuple[dict[bytes, Heard], int]:
         """By pair what was announced, and from when on that is known."""
         heard: dict[bytes, Heard] = {}
-        cut_ms = self._at_ms if self.spans["permission.changes"][partition].begin else 0
+        begin, cut_ms = self.spans["permission.changes"][partition].begin, 0
         async for one in self.records("permission.changes", partition):
-            cut_ms = min(cut_ms, one.timestamp)
+            cut_ms = cut_ms or (one.timestamp if begin else 0)
             try:
                 told = told_of(one.key, one.value)
             except NotOne as why:
                 self._found.differs("changes.content", one.key or b"", f"offset {one.offset}: {why}")
                 continue
             heard.setdefault(one.key, Heard()).take(told)
-        self._cut("changes", cut_ms)
+        if begin:
+            cut_ms = cut_ms or self._at_ms
+            self._cut("changes", cut_ms)
         return heard, cut_ms
 
     async def stored(self, topic: str, partition: int, into: Winners) -> int:

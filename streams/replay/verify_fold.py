@@ -180,18 +180,19 @@ class PartitionFold:
 
     def _fit(self, pair: Folded, fact: PairFact, done: Step, at_ms: int) -> int:
         heard = pair.heard.by_fact.get(fact.fact_id, ())
-        if not done.changes and not heard:
-            return 0
-        if not heard and at_ms < self._cut_ms:
+        if done.repeated or not (done.changes or heard):
             return 0
         ours = {said_in(change) for change in done.changes if change["fact_id"] is not None}
+        if at_ms < self._cut_ms:  # retention cuts between records: of what one fact led to, some may be left
+            return 0 if ours >= {one.said for one in heard} else 1
         deadlines = [change for change in done.changes if change["fact_id"] is None]
         if not all(one["occurred_at"] * 1000 < self._cut_ms or said_in(one) in pair.heard.times for one in deadlines):
             return 2
         version = done.state.version + pair.ahead
-        if ours == {one.said for one in heard if one.version == version}:
+        then = {one.said for one in heard if one.version == version}
+        if ours == then:
             return 0
-        later = [one.version for one in heard if one.version > version and one.said in ours]
+        later = [one.version for one in heard if one.version > version and one.said in ours - then]
         if later and ours == {one.said for one in heard if one.version == later[0]}:
             pair.ahead += later[0] - version
             return 0

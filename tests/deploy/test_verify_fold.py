@@ -53,6 +53,8 @@ class Worker:
     changes: list[tuple[bytes, dict[str, Any]]] = field(default_factory=list)
     records: dict[bytes, Rows] = field(default_factory=dict)
     number: Number = field(default_factory=Number)
+    written_ms: list[int] = field(default_factory=list)
+    """When each of the changes was written: of the n-th fact not before n ms."""
 
     def work(self, facts: Sequence[PairFact], learn_at: int | None = None, ticks: bool = True) -> None:
         at = 0
@@ -63,15 +65,20 @@ class Worker:
                 self._batch(batch)
             self._batch(batch)
             at += size
+            self._wrote(at)
             if learn_at is not None and at > learn_at:
                 self.number = SANDBOX
             if ticks and self.draw.random() < 0.3:
                 self.tick(max(fact.occurred_at for fact in facts[:at]))
+                self._wrote(at)
 
     def tick(self, until: int) -> None:
         for key, state in self.states.items():
             done = pass_time(state, until, DEFAULT_POLICY, self.number)
             self._told(key, state, done.state, done.changes, done.record)
+
+    def _wrote(self, facts: int) -> None:
+        self.written_ms += [RECEIVED_MS + facts] * (len(self.changes) - len(self.written_ms))
 
     def _batch(self, facts: Iterable[PairFact]) -> None:
         for fact in facts:
@@ -99,21 +106,22 @@ def past(seed: int, facts: int = 150, *, late: bool = False, linked: bool = Fals
     return [fact for fact in found if linked or fact.type != "users_linked"]
 
 
-def fold(facts: Iterable[PairFact], worker: Worker, numbers: Numbers | None = None) -> PartitionFold:
+def fold(facts: Iterable[PairFact], worker: Worker, numbers: Numbers | None = None, cut: int = 0) -> PartitionFold:
     heard: dict[bytes, Heard] = {}
-    for key, change in worker.changes:
+    for key, change in worker.changes[cut:]:
         heard.setdefault(key, Heard()).take(told_of(key, encode_change(change)))
-    done = PartitionFold(DEFAULT_POLICY, numbers or Numbers(), (0, 1), heard)
-    for fact in facts:
-        done.take(Pair(fact.phone_number_id, fact.user).key, encode_fact(fact), RECEIVED_MS)
+    cut_ms = worker.written_ms[cut] if cut else 0
+    done = PartitionFold(DEFAULT_POLICY, numbers or Numbers(), (0, 1), heard, cut_ms)
+    for place, fact in enumerate(facts):
+        done.take(Pair(fact.phone_number_id, fact.user).key, encode_fact(fact), RECEIVED_MS + place)
     done.finish()
     return done
 
 
-def found_in(done: PartitionFold) -> dict[str, int]:
+def found_in(done: PartitionFold, cut_ms: int = 0) -> dict[str, int]:
     pairs = done.pairs.values()
     return {
-        "lost": sum(1 for pair in pairs for _ in lost(pair, 0)),
+        "lost": sum(1 for pair in pairs for _ in lost(pair, cut_ms)),
         "invented": sum(len(invented(pair)) for pair in pairs),
         "doubled": sum(map(doubled, pairs)),
     }
@@ -153,6 +161,16 @@ def test_what_was_announced_before_the_number_was_registered_is_no_difference(se
     worker.work(facts, learn_at=len(facts) // 2)
     assert found_in(fold(facts, worker, Numbers(SANDBOX, (Number(),)))) == NOTHING
     assert found_in(fold(facts, worker, Numbers(SANDBOX))) != NOTHING, "it made no difference, so it proves nothing"
+
+
+@pytest.mark.parametrize("seed", [2, 11, 26])
+def test_wherever_retention_cut_the_announcements_what_is_left_is_no_difference(seed: int) -> None:
+    facts, worker = past(seed, linked=True), Worker(random.Random(seed))
+    worker.work(facts, learn_at=len(facts) // 2)
+    numbers = Numbers(SANDBOX, (Number(),))
+    for cut in range(7, len(worker.changes), 7):
+        done = fold(facts, worker, numbers, cut)
+        assert found_in(done, worker.written_ms[cut]) == NOTHING
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -34,8 +34,7 @@ from tests.integration.house import ROOT, House
 from tests.integration.log import log_of
 from tests.ports import free_port
 
-# Among the faults: now and then announcements of deadlines are told as invented or lost; the cause is not found yet.
-pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 SEED = 7
 PREFIX = "test-verify-whole."
@@ -104,35 +103,48 @@ def verify(broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> C
 
 
 def _dropped_row(stood: list[Stood]) -> list[Stood]:
-    row = stood[any_of(stood, "permission.state", SEED + 1)]
+    row = stood[_a_row(stood, SEED + 1)]
     return [*stood, replace(row, value=None, headers=[])]
 
 
 def _other_evidence(stood: list[Stood]) -> list[Stood]:
-    row = stood[any_of(stood, "permission.state", SEED, lambda one: len(one.said.get("requests", ())) > 1)]
+    row = stood[_a_row(stood, SEED, lambda one: len(one.said.get("requests", ())) > 1)]
     said = row.said | {"version": 999, "requests": row.said["requests"][1:]}
     return [*stood, replace(row.saying(said), headers=[])]
 
 
 def _invented_row(stood: list[Stood]) -> list[Stood]:
-    row = stood[any_of(stood, "permission.state", SEED)]
+    row = stood[_a_row(stood, SEED)]
     said = row.said | {"user": "447700900999"}
     return [*stood, replace(row.saying(said), key=f"{said['phone_number_id']}/447700900999".encode(), headers=[])]
 
 
+def _a_row(stood: list[Stood], seed: int, fits: Callable[[Stood], bool] = lambda _: True) -> int:
+    """Of a pair that no other damage dropped."""
+    dropped = {one.key for one in stood if one.topic == "permission.state" and one.value is None}
+    return any_of(stood, "permission.state", seed, lambda one: one.key not in dropped and fits(one))
+
+
 def _invented_change(stood: list[Stood]) -> list[Stood]:
-    row = stood[any_of(stood, "permission.changes", SEED)]
+    row = stood[_a_change(stood, SEED)]
     return [*stood, row.saying(_change(row.said, cause="TEST"))]
 
 
 def _doubled_change(stood: list[Stood]) -> list[Stood]:
-    row = stood[any_of(stood, "permission.changes", SEED)]
+    row = stood[_a_change(stood, SEED + 1)]
     return [*stood, row.saying(_change(row.said, version=row.said["version"] + 500))]
 
 
 def _double_content(stood: list[Stood]) -> list[Stood]:
-    row = stood[any_of(stood, "permission.changes", SEED)]
+    row = stood[_a_change(stood, SEED + 2)]
     return [*stood, row.saying(row.said | {"cause": "TEST"})]
+
+
+def _a_change(stood: list[Stood], seed: int) -> int:
+    """One that no other damage made."""
+    return any_of(
+        stood, "permission.changes", seed, lambda one: one.said["version"] < 500 and one.said.get("cause") != "TEST"
+    )
 
 
 def _change(said: dict[str, Any], **other: Any) -> dict[str, Any]:
