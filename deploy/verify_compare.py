@@ -8,8 +8,9 @@ from typing import Final
 
 from deploy.verify_report import Findings
 from schemas.business import BusinessState, BusinessUnreadable, decode_business
+from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
-from schemas.state_row import StateUnreadable, decode_state, encode_state
+from schemas.state_row import decode_state, encode_state
 from streams.permission.number import Number
 from streams.replay.verify_fold import Folded, KnownNumbers, doubled, invented, lost
 from streams.replay.verify_rows import Rows

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.answers import JudgedPermission
 from schemas.codec import canonical
-from schemas.ids import derived_id
+from schemas.ids import derived_from
 
 ChangeType = Literal[
     "permission_granted",
@@ -54,7 +54,7 @@ class Change(BaseModel):
 
 def change_id(fields: dict[str, Any]) -> str:
     """The id of a change from everything else it says."""
-    return derived_id("change", canonical(fields).decode())
+    return derived_from("change", canonical(fields))
 
 
 def encode_change(change: dict[str, Any]) -> bytes:

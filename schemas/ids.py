@@ -13,7 +13,8 @@ from uuid import UUID
 NAMESPACE: Final = UUID("6f1d3b0a-5c7e-5a52-9a3e-0c9f4c6d2b11")
 """UUIDv5 namespace of every id this product derives. Never changes: ids would no longer match those of old facts."""
 
-_NAMESPACE_BYTES: Final = NAMESPACE.bytes
+_BEGUN: Final = sha1(NAMESPACE.bytes, usedforsecurity=False)
+"""Every id's digest begins with the namespace. Copied, as finding the algorithm costs more than the digest."""
 _VARIANT: Final = {hexdigit: "89ab"[int(hexdigit, 16) & 3] for hexdigit in "0123456789abcdef"}
 _SEPARATOR: Final = "\x1f"  # cannot stand in an id or a phone number, so ("ab", "c") and ("a", "bc") differ
 
@@ -87,8 +88,18 @@ def masked(user: str) -> str:
 
 def derived_id(kind: str, *parts: str | int) -> str:
     """The UUIDv5 of a kind and its natural key, as text. Same parts, same id, on any machine at any time."""
-    name = _SEPARATOR.join((kind, *map(str, parts)))
-    text = sha1(_NAMESPACE_BYTES + name.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    return _uuid5(_SEPARATOR.join((kind, *map(str, parts))).encode("utf-8", "surrogatepass"))
+
+
+def derived_from(kind: str, said: bytes) -> str:
+    """`derived_id` of one part that is UTF-8 already."""
+    return _uuid5(f"{kind}{_SEPARATOR}".encode() + said)
+
+
+def _uuid5(name: bytes) -> str:
+    digest = _BEGUN.copy()
+    digest.update(name)
+    text = digest.hexdigest()
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 

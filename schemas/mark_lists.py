@@ -1,11 +1,13 @@
 """Lists of marks that are read as late as possible.
 
-Owns a mark's array in the JSON: its fields in their order, without the nulls at its end. Reading a list costs no more
-than its JSON: a mark is made when somebody looks at it, and those nobody touched are written back as they came.
+Owns a mark's array in the JSON: its fields in their order, without the nulls at its end. A list stays text until
+somebody looks into it, and a mark an array until somebody looks at it; what nobody touched is written back as it came.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar, overload
+
+import orjson
 
 from schemas.marks import Call, Decision, Message, Refusal, Request
 
@@ -13,25 +15,60 @@ Mark = TypeVar("Mark", bound=tuple[Any, ...])
 Named = TypeVar("Named", bound=tuple[Any, ...])
 
 
+class StateUnreadable(Exception):
+    """A stored state row is not one of ours: a damaged store or a foreign writer. Names no content."""
+
+
 class Marks(Sequence[Mark], Generic[Mark]):
     """Marks of one kind, as the JSON has them until somebody looks; equal to a tuple of the same marks.
 
-    `raw`: an array a mark, without the nulls at its end. Never changed: `put` gives a new list.
+    Of `raw` and `text` one is given. Never changed: `put` gives a new list. Whoever looks first at a text that is no
+    list of such marks is told by `StateUnreadable`.
     """
 
-    __slots__ = ("_kind", "_made", "_whole", "raw")
+    __slots__ = ("_kind", "_made", "_raw", "_text", "_whole")
 
     def __init__(
         self,
         kind: type[Mark],
-        raw: Sequence[Sequence[Any]],
+        raw: Sequence[Sequence[Any]] | None,
         whole: tuple[Mark, ...] | None = None,
         made: tuple[int, Mark] | None = None,
+        text: bytes | None = None,
     ) -> None:
         self._kind = kind
-        self.raw = raw
+        self._raw = raw
+        self._text = text
         self._whole = whole
         self._made = made  # the mark that was looked at last: a step asks for one again and again
+
+    @property
+    def raw(self) -> Sequence[Sequence[Any]]:
+        """An array a mark, without the nulls at its end."""
+        raw = self._raw
+        if raw is None:
+            try:
+                raw = self._raw = _checked(self._kind, orjson.loads(self._text or b""))
+            except (orjson.JSONDecodeError, TypeError) as fault:
+                raise StateUnreadable("a list of marks that is not of this program's form") from fault
+        return raw
+
+    @property
+    def text(self) -> bytes:
+        """The JSON of the list."""
+        return orjson.dumps(self._raw) if self._text is None else self._text
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the arrays are there."""
+        return self._raw is not None
+
+    def may_name(self, name: str) -> bool:
+        """Whether `name` may stand in one of the marks. Cautious, and does not open the list."""
+        return self._text is None or self._text.find(orjson.dumps(name)) >= 0
+
+    def __bool__(self) -> bool:
+        return self._raw is None or len(self._raw) > 0  # no text is kept of an empty list
 
     @property
     def whole(self) -> tuple[Mark, ...]:
@@ -77,16 +114,17 @@ class Marks(Sequence[Mark], Generic[Mark]):
 
     def find(self, name: str) -> tuple[int, bool]:
         """Where the mark of this id stands, in a list ordered by id, or would stand; and whether it does."""
-        if self._made is not None and self.raw[self._made[0]][0] == name:
+        raw = self.raw
+        if self._made is not None and raw[self._made[0]][0] == name:
             return self._made[0], True
-        low, high = 0, len(self.raw)
+        low, high = 0, len(raw)
         while low < high:
             middle = (low + high) // 2
-            if self.raw[middle][0] < name:
+            if raw[middle][0] < name:
                 low = middle + 1
             else:
                 high = middle
-        return low, low < len(self.raw) and self.raw[low][0] == name
+        return low, low < len(raw) and raw[low][0] == name
 
     def put(self, place: int, mark: Mark, *, instead: bool) -> "Marks[Mark]":
         """With `mark` at `place`, instead of the one there or before it."""
@@ -95,6 +133,16 @@ class Marks(Sequence[Mark], Generic[Mark]):
         raw[place:after] = [_shortened(mark)]
         new = None if whole is None else (*whole[:place], mark, *whole[after:])
         return Marks(self._kind, raw, new, (place, mark))
+
+
+def arrays_of(marks: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
+    """The arrays of some marks, to look at a few fields (`field_of`) without making the marks."""
+    return marks.raw if isinstance(marks, Marks) else marks
+
+
+def field_of(array: Sequence[Any], place: int) -> Any:
+    """One field of a mark's array. A word that is stored as a letter may be either."""
+    return array[place] if place < len(array) else None
 
 
 def marks_of(kind: type[Mark], whole: Sequence[Mark]) -> Marks[Mark]:
@@ -114,13 +162,18 @@ _WIDTHS: Final[dict[Any, tuple[int, int]]] = {
 
 def unopened(kind: type[Named], raw: list[list[Any]]) -> Marks[Named]:
     """The marks of the JSON, as they are; a `TypeError` where they cannot be of the kind."""
+    return Marks(kind, _checked(kind, raw))
+
+
+def _checked(kind: Any, raw: Any) -> list[list[Any]]:
     least, most = _WIDTHS[kind]
     if raw.__class__ is not list:
         raise TypeError(kind.__name__)
     for each in raw:
         if each.__class__ is not list or not least <= len(each) <= most:
             raise TypeError(kind.__name__)
-    return Marks(kind, raw)
+    arrays: list[list[Any]] = raw
+    return arrays
 
 
 def _shortened(mark: tuple[Any, ...]) -> Sequence[Any]:
@@ -130,17 +183,21 @@ def _shortened(mark: tuple[Any, ...]) -> Sequence[Any]:
         last -= 1
     raw = mark[:last]
     letters = _LETTERS.get(mark.__class__)
-    return raw if letters is None else _reworded(raw, letters)
+    if letters is None:
+        return raw
+    array = [*raw]
+    _reword(array, letters)
+    return array
 
 
-def _reworded(raw: Sequence[Any], words: Sequence[tuple[int, Mapping[Any, str]]]) -> list[Any]:
-    """An array with the words of some places exchanged; others stay as they are."""
-    mark = [*raw]
-    width = len(mark)
+def _reword(array: list[Any], words: list[tuple[int, dict[Any, str]]]) -> None:
+    """Exchange the words of some places; others stay as they are."""
+    width = len(array)
     for place, instead in words:
         if place < width:
-            mark[place] = instead.get(mark[place], mark[place])
-    return mark
+            word = array[place]
+            if word is not None:
+                array[place] = instead.get(word, word)
 
 
 _LETTERS: Final[dict[Any, list[tuple[int, dict[Any, str]]]]] = {
@@ -160,19 +217,27 @@ _ENDS: Final[dict[Any, list[list[None]]]] = {
     kind: [[None] * (most - width) for width in range(most + 1)] for kind, (_, most) in _WIDTHS.items()
 }
 """By kind and width of an array: the empty end that it was stored without."""
+_NEW: Final[Any] = tuple.__new__
 _TEMPLATE: Final = Request._fields.index("template")
+
+
+def either_form(kind: Any, place: int, word: str) -> tuple[str, str]:
+    """The two forms in which a word may stand at a place of an array: whole, or as its letter."""
+    return word, dict(_LETTERS[kind])[place][word]
 
 
 def filled(kind: type[Mark], fields: Iterable[Any]) -> Mark:
     """The mark of all its fields, in order: its own constructor is a Python function, at five times the cost."""
-    return tuple.__new__(kind, fields)
+    mark: Mark = _NEW(kind, fields)
+    return mark
 
 
 def _made(kind: type[Mark], raw: Sequence[Any]) -> Mark:
     """The mark of an array."""
     width, words = len(raw), _WORDS.get(kind)
-    mark = [*raw] if words is None else _reworded(raw, words)
-    if kind is Request and width > _TEMPLATE and mark[_TEMPLATE].__class__ is list:
-        mark[_TEMPLATE] = tuple(mark[_TEMPLATE])
-    mark += _ENDS[kind][width]
-    return filled(kind, mark)
+    fields = [*raw, *_ENDS[kind][width]]
+    if words is not None:
+        _reword(fields, words)
+    if kind is Request and fields[_TEMPLATE].__class__ is list:
+        fields[_TEMPLATE] = tuple(fields[_TEMPLATE])
+    return filled(kind, fields)

@@ -1,7 +1,8 @@
 """The row of a pair: its state as JSON and back.
 
 Owns the one text form of `PairState` (`schemas/state.py`), its version, and what can be read of a row without reading
-all of it. Equal states have equal bytes.
+all of it. Equal states have equal bytes. The lists of marks stand at the end of a row, in the order of `_LISTS`, so
+that they can be found without being read: what is added to a row goes before them.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.mark_lists import marks_of, unopened
+from schemas.mark_lists import Marks, StateUnreadable, filled, marks_of, unopened
 from schemas.marks import Call, Decision, Link, Message, Refusal, Request
 from schemas.state import Base, PairState, Walked
 
@@ -31,31 +32,42 @@ _LASTS: Final = (None, None)
 _LASTING: Final = 9
 """A grant that lasts has this many fields in the JSON: how it ended is left out."""
 _WALKED: Final = PairState._fields.index("walked")
-
-
-class StateUnreadable(Exception):
-    """A stored state row is not one of ours: a damaged store or a foreign writer. Names no content."""
+_LISTS: Final[tuple[tuple[str, Any], ...]] = (
+    ("decisions", Decision),
+    ("requests", Request),
+    ("refusals", Refusal),
+    ("calls", Call),
+    ("messages", Message),
+)
+_NAMES: Final = [name for name, _ in _LISTS]
+_KINDS: Final = [kind for _, kind in _LISTS]
+_KEYS: Final = [f',"{name}":'.encode() for name in _NAMES]
+_FOLLOWED: Final = b']],"'
+"""What stands where a list of marks ends and another key follows; never within a list, but in a string."""
+_NO_ROW: Final = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What reading anything that is no row comes to."""
+_NOT_OURS: Final = "a state row that is not of this program's form"
 
 
 def judged(state: PairState, version: int, at: int, received_at: int) -> PairState:
     """The state as the next version, judged at `at`."""
     fields: list[Any] = [*state]
     fields[_VERSION], fields[_JUDGED_AT], fields[_RECORDED_AT] = version, at, received_at
-    return tuple.__new__(PairState, fields)
+    return filled(PairState, fields)
 
 
 def continued(state: PairState, due_at: int | None, walked: Walked | None) -> PairState:
     """The state with what was judged of it."""
     fields: list[Any] = [*state]
     fields[_DUE_AT], fields[_WALKED] = due_at, walked
-    return tuple.__new__(PairState, fields)
+    return filled(PairState, fields)
 
 
 def with_field(state: PairState, place: int, value: Any) -> PairState:
     """The state with another value in the field at `place`: `_replace` at a fifth of its cost."""
     fields: list[Any] = [*state]
     fields[place] = value
-    return tuple.__new__(PairState, fields)
+    return filled(PairState, fields)
 
 
 def encode_state(state: PairState) -> bytes:
@@ -70,72 +82,112 @@ def encode_state(state: PairState) -> bytes:
     }
     if state.due_at is not None:
         row["due_at"] = state.due_at
-    if decisions := state.decisions:
-        row["decisions"] = marks_of(Decision, decisions).raw
-    if requests := state.requests:
-        row["requests"] = marks_of(Request, requests).raw
-    if refusals := state.refusals:
-        row["refusals"] = marks_of(Refusal, refusals).raw
-    if calls := state.calls:
-        row["calls"] = marks_of(Call, calls).raw
-    if messages := state.messages:
-        row["messages"] = marks_of(Message, messages).raw
     if state.aliases:
         row["aliases"] = state.aliases
     if state.dropped or state.late:
-        row |= {"dropped": state.dropped, "late": state.late}
+        row["dropped"], row["late"] = state.dropped, state.late
     if state.links:
         row["links"] = [tuple(mark) for mark in state.links]
     if state.base is not None:
         row["base"] = tuple(state.base)
     if state.walked is not None:
         row["walked"] = _shorter(state.walked, state.decisions)
-    return orjson.dumps(row)
+    parts = [orjson.dumps(row)[:-1]]
+    lists = (state.decisions, state.requests, state.refusals, state.calls, state.messages)
+    for place, marks in enumerate(lists):
+        if marks:
+            parts.append(_KEYS[place])
+            parts.append(marks_of(_KINDS[place], marks).text)
+    parts.append(b"}")
+    return b"".join(parts)
 
 
 def decode_state(value: bytes) -> PairState:
-    """The row of `encode_state`. Unknown keys are ignored; raises `StateUnreadable` on anything that is no state
-    row.
+    """The row of `encode_state`, all of it. Unknown keys are ignored; raises `StateUnreadable` on anything that is no
+    state row.
     """
     try:
         row: dict[str, Any] = orjson.loads(value)
-        if row["schema"] != SCHEMA:
-            raise StateUnreadable(f"a state row of schema {row['schema']!r}; this program reads {SCHEMA}")
-        get = row.get
-        base, walked = get("base"), get("walked")
-        for name in _INTEGERS:
-            if get(name, 0).__class__ is not int:
-                raise TypeError(name)
-        if row["phone_number_id"].__class__ is not str or row["user"].__class__ is not str:
-            raise TypeError("pair")
-        due_at, aliases = get("due_at"), get("aliases", ())
-        if due_at is not None and due_at.__class__ is not int:
-            raise TypeError("due_at")
-        if any(alias.__class__ is not str for alias in aliases):
-            raise TypeError("aliases")
-        decisions = unopened(Decision, row["decisions"]) if "decisions" in row else ()
-        fields = (
-            row["phone_number_id"],
-            row["user"],
-            row["version"],
-            row["judged_at"],
-            due_at,
-            row["recorded_at"],
-            decisions,
-            unopened(Request, row["requests"]) if "requests" in row else (),
-            unopened(Refusal, row["refusals"]) if "refusals" in row else (),
-            unopened(Call, row["calls"]) if "calls" in row else (),
-            unopened(Message, row["messages"]) if "messages" in row else (),
-            tuple([Link(*mark) for mark in row["links"]]) if "links" in row else (),
-            tuple(aliases),
-            _base(base) if base is not None else None,
-            get("dropped", 0),
-            get("late", 0),
-            _walked(walked, decisions) if walked is not None else None,
-        )
-        return tuple.__new__(PairState, fields)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
-        raise StateUnreadable("a state row that is not of this program's form") from fault
+        lists = [unopened(kind, row[name]) if name in row else () for name, kind in _LISTS]
+        state = _state(row, lists)
+        return state if state.walked is None else with_field(state, _WALKED, decider_named(state.walked, lists[0]))
+    except _NO_ROW as fault:
+        raise StateUnreadable(_NOT_OURS) from fault
+
+
+def open_state(value: bytes) -> PairState:
+    """The row of `encode_state`, its lists unread: what is wrong in one is told when it is looked into, as
+    `StateUnreadable`. `walked` may name the word that decided as the latest one (`decider_named`). A row of any other
+    form is read as `decode_state` does.
+    """
+    lists: list[Sequence[Any]] = [(), (), (), (), ()]
+    head, begun, last, others = len(value) - 1, 0, -1, -1
+    try:
+        for place, key in enumerate(_KEYS):
+            found = value.find(key, begun)
+            if found >= 0:
+                if last < 0:
+                    head = found
+                else:
+                    lists[last] = _unread(last, value[begun:found])
+                begun, last, others = found + len(key), place, others + 1
+        if last >= 0:
+            lists[last] = _unread(last, value[begun:-1])
+            if value.count(_FOLLOWED, head) != others:  # another key stands among or behind them
+                return decode_state(value)
+        row: dict[str, Any] = orjson.loads(value[:head] + value[-1:])
+        if not row.keys().isdisjoint(_NAMES):
+            return decode_state(value)
+        state = _state(row, lists)
+    except _NO_ROW:
+        return decode_state(value)
+    if state.walked is not None and state.walked.decided_by == LATEST and not state.decisions:
+        raise StateUnreadable(_NOT_OURS)
+    return state
+
+
+def _unread(place: int, text: bytes) -> Marks[Any]:
+    if text[:2] != b"[[" or text[-2:] != b"]]":
+        raise TypeError(_NAMES[place])
+    return Marks(_KINDS[place], None, text=text)
+
+
+def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
+    if row["schema"] != SCHEMA:
+        raise StateUnreadable(f"a state row of schema {row['schema']!r}; this program reads {SCHEMA}")
+    get = row.get
+    base, walked = get("base"), get("walked")
+    for name in _INTEGERS:
+        if get(name, 0).__class__ is not int:
+            raise TypeError(name)
+    if row["phone_number_id"].__class__ is not str or row["user"].__class__ is not str:
+        raise TypeError("pair")
+    due_at, aliases = get("due_at"), get("aliases", ())
+    if due_at is not None and due_at.__class__ is not int:
+        raise TypeError("due_at")
+    if any(alias.__class__ is not str for alias in aliases):
+        raise TypeError("aliases")
+    decisions, requests, refusals, calls, messages = lists
+    fields = (
+        row["phone_number_id"],
+        row["user"],
+        row["version"],
+        row["judged_at"],
+        due_at,
+        row["recorded_at"],
+        decisions,
+        requests,
+        refusals,
+        calls,
+        messages,
+        tuple([Link(*mark) for mark in row["links"]]) if "links" in row else (),
+        tuple(aliases),
+        _base(base) if base is not None else None,
+        get("dropped", 0),
+        get("late", 0),
+        _walked(walked) if walked is not None else None,
+    )
+    return filled(PairState, fields)
 
 
 def _base(row: list[Any]) -> Base:
@@ -148,22 +200,32 @@ def _base(row: list[Any]) -> Base:
 def _shorter(walked: Walked, decisions: Sequence[Decision]) -> Sequence[Any]:
     """What was walked, without the id of the word that decided where that is the latest one."""
     fields: list[Any] = [*walked]
-    if decisions and walked.decided_by == marks_of(Decision, decisions).raw[-1][0]:
-        fields[_DECIDED_BY] = LATEST
+    if walked.decided_by is not None and walked.decided_by != LATEST and decisions:
+        marks = marks_of(Decision, decisions)
+        # Of a list that nobody opened it was told, when it was read, that it is not the latest.
+        if marks.is_opened and walked.decided_by == marks.raw[-1][0]:
+            fields[_DECIDED_BY] = LATEST
     if walked.grant is not None and walked.grant[_LASTING:] == _LASTS:
         fields[_GRANT] = walked.grant[:_LASTING]
     return fields
 
 
-def _walked(row: list[Any], decisions: Sequence[Decision]) -> Walked:
+def decider_named(walked: Walked, decisions: Sequence[Decision]) -> Walked:
+    """`walked` with the id of the word that decided, also where that is the latest one."""
+    if walked.decided_by != LATEST:
+        return walked
+    fields: list[Any] = [*walked]
+    fields[_DECIDED_BY] = marks_of(Decision, decisions).raw[-1][0]
+    return filled(Walked, fields)
+
+
+def _walked(row: list[Any]) -> Walked:
     by, since, reason, decided_by, flags, confirmed, grant, streak, priors = row
-    if decided_by == LATEST:
-        decided_by = marks_of(Decision, decisions).raw[-1][0]
     held = _grant(grant)
     if held is not None and len(held) == _LASTING:
         held = (*held, *_LASTS)
     calls = tuple([(call_id, at) for call_id, at in streak])
-    return tuple.__new__(Walked, (by, since, reason, decided_by, tuple(flags), confirmed, held, calls, priors))
+    return filled(Walked, (by, since, reason, decided_by, tuple(flags), confirmed, held, calls, priors))
 
 
 def _grant(fields: Sequence[Any] | None) -> tuple[Any, ...] | None:

@@ -52,6 +52,8 @@ MODULES: Final = (
 """What a fact passes on its way from a stored row to a stored row. Modules whose types pydantic reads are not built:
 mypyc keeps no annotations."""
 LIBRARY: Final = "callgrant_core"
+FLAGS: Final = ["-fno-semantic-interposition", "-fvisibility=hidden", "-fno-plt"]
+"""Nobody replaces a function of the library: its own calls may be direct, or inlined."""
 MANIFEST: Final = "manifest.json"
 INTERPRETED: Final = "INTERPRETED_CORE"
 
@@ -67,8 +69,8 @@ def source(module: str) -> Path:
 
 
 def digest() -> str:
-    """What a build is made from: this list, the sources, and all that stands beside them. mypyc takes constants and the
-    types of fields from modules that it does not build.
+    """What a build is made from: this list and how it is compiled, the sources, and all that stands beside them. mypyc
+    takes constants and the types of fields from modules that it does not build.
     """
     from hashlib import sha256
 

@@ -20,9 +20,10 @@ from starlette.responses import Response
 
 from schemas.envelope import rfc3339
 from schemas.ids import Pair
+from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
 from schemas.state import PairState
-from schemas.state_row import StateUnreadable, decode_state
+from schemas.state_row import decode_state
 from streams.api import clock, paper
 from streams.api.errors import Trouble, refuse
 from streams.api.freshness import Lag, LagSource, Rows

@@ -15,7 +15,7 @@ from streams.permission.answer import calls_of, reset_of, usage_of
 from streams.permission.grants import Grant
 from streams.permission.number import Number
 from streams.permission.requests import counted
-from streams.permission.standing import Timeline, permission_of, same_signs, standing_of
+from streams.permission.standing import Timeline, label_of, permission_of, same_signs, standing_of
 from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 
 Change = dict[str, Any]
@@ -65,7 +65,7 @@ def announced(
     if not said:
         return []
     same_signs(before, after)
-    sides = _side(before), _side(after)
+    sides = _sides(before, after)
     return [_change(new, kind, cause, fact.occurred_at, sides, fact.fact_id, data) for kind, cause, data in said]
 
 
@@ -150,6 +150,18 @@ def _filled(
         for name, span, maximum in full
         if usage(old, at, span) < maximum
     ]
+
+
+def _sides(before: Timeline, after: Timeline) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both standings. A fact that leaves what is held, and the signs of the user, as they were can move the label
+    alone.
+    """
+    side = _side(before)
+    one, other = before.state, after.state
+    same = before.hold is after.hold and before.unanswered is after.unanswered and one.decisions is other.decisions
+    if same and before.other_signs is after.other_signs is not None:
+        return side, {**side, "label": label_of(after)}
+    return side, _side(after)
 
 
 def _side(line: Timeline) -> dict[str, Any]:

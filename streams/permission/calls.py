@@ -5,10 +5,14 @@ report, whatever its end was called (A12; design 15, calls).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+from schemas.mark_lists import arrays_of, field_of
 from schemas.marks import Call
 
 PULSE_S = 6
+_STARTED, _ACCEPTED = Call._fields.index("started_at"), Call._fields.index("accepted_at")
+_DURATION = Call._fields.index("duration_s")
 
 
 def connected_at(call: Call) -> int | None:
@@ -61,8 +65,22 @@ def begun_at(call: Call) -> int:
 
 def connected_starts(calls: Sequence[Call], direction: str | None = None) -> list[int]:
     """When calls were picked up, sorted; of one direction, or of both."""
-    starts = [connected_at(call) for call in calls if direction is None or call.direction == direction]
-    return sorted([start for start in starts if start is not None])
+    starts: list[int] = []
+    for place, raw in enumerate(arrays_of(calls)):
+        if not may_be_connected(raw):  # most are not, and need not be made
+            continue
+        call = calls[place]
+        start = connected_at(call)
+        if start is not None and (direction is None or call.direction == direction):
+            starts.append(start)
+    starts.sort()
+    return starts
+
+
+def may_be_connected(raw: Sequence[Any]) -> bool:
+    """Whether the call of an array can have a `connected_at`: it need not be made where it cannot."""
+    signs = field_of(raw, _STARTED), field_of(raw, _ACCEPTED), field_of(raw, _DURATION)
+    return signs != (None, None, None)
 
 
 def pulses_of(duration_s: int | None) -> int:

@@ -19,7 +19,7 @@ from schemas.events import (
     PermissionReplied,
     RequestSent,
 )
-from schemas.mark_lists import marks_of
+from schemas.mark_lists import field_of, filled, marks_of
 from schemas.marks import Call, Decision, Request
 from schemas.policy import Policy
 from schemas.state import PairState, Walked
@@ -119,7 +119,8 @@ def _has(raw: Sequence[Any], field: int) -> bool:
 
 
 def _is_answered(state: PairState, name: str) -> bool:
-    return any(len(raw) > _CONTEXT and raw[_CONTEXT] == name for raw in marks_of(Decision, state.decisions).raw)
+    words = marks_of(Decision, state.decisions)
+    return words.may_name(name) and any(field_of(raw, _CONTEXT) == name for raw in words.raw)
 
 
 def _sent(
@@ -139,7 +140,7 @@ def _sent(
     priors = walked.priors + prior_letter(walk.hold)
     before = resumed(state, new.judged_at, policy, walk, walked.priors)
     after = resumed(new, new.judged_at, policy, walk, priors)
-    walked = walked._replace(priors=priors)
+    walked = filled(Walked, [*walked[:-1], priors])
     entry = new.requests[marks_of(Request, new.requests).find(name)[0]]
     return Onward((before, after), ((), [_waiting(new, entry, policy, walked)]), None, walked)
 

@@ -7,12 +7,15 @@ grant.
 from bisect import bisect_left
 from collections.abc import Container, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from schemas.mark_lists import arrays_of, field_of
 from schemas.marks import Decision, Refusal, Request
 from schemas.policy import Policy
 
 Answers = Mapping[str, Sequence[Decision]]
+_SENT, _FAILED = Request._fields.index("sent_at"), Request._fields.index("failed_at")
+_DELIVERED, _READ = Request._fields.index("delivered_at"), Request._fields.index("read_at")
 _RESPONSES = {"temporary": "accepted_temporary", "permanent": "accepted_permanent", "reject": "declined"}
 
 
@@ -45,10 +48,10 @@ class Life(NamedTuple):
 
 def known(requests: Sequence[Request]) -> list[Request]:
     """The requests we know as sent, in the order of sending."""
-    return sorted([entry for entry in requests if entry.sent_at is not None], key=_sent)
+    return sorted([entry for entry in requests if entry.sent_at is not None], key=_by_sending)
 
 
-def _sent(request: Request) -> tuple[int, str]:
+def _by_sending(request: Request) -> tuple[int, str]:
     return request.sent_at or 0, request.message_id
 
 
@@ -57,13 +60,13 @@ def counted(requests: Sequence[Request], policy: Policy, reset_at: int = 0) -> l
     2.1).
     """
     keep_failed = policy.defaults.count_failed_requests
-    return sorted(
-        [
-            entry.sent_at
-            for entry in requests
-            if entry.sent_at is not None and entry.sent_at > reset_at and (keep_failed or entry.failed_at is None)
-        ]
-    )
+    times: list[int] = []
+    for raw in arrays_of(requests):
+        sent_at = field_of(raw, _SENT)
+        if sent_at is not None and sent_at > reset_at and (keep_failed or field_of(raw, _FAILED) is None):
+            times.append(sent_at)
+    times.sort()
+    return times
 
 
 def response_of(decision: Decision) -> str:
@@ -178,24 +181,44 @@ def waiting(request: Request, aside: int | None, at: int, policy: Policy, attemp
 
 
 def _unanswered_ends_at(request: Request, aside: int | None, policy: Policy) -> int | None:
-    if request.failed_at is not None:
-        return None
-    delivery = delivered_at(request)
-    own = (delivery if delivery is not None else request.sent_at or 0) + policy.defaults.request_open_seconds
+    return None if request.failed_at is not None else _ends(request.sent_at, delivered_at(request), aside, policy)
+
+
+def _ends(sent_at: int | None, delivery: int | None, aside: int | None, policy: Policy) -> int:
+    own = (delivery if delivery is not None else sent_at or 0) + policy.defaults.request_open_seconds
     return own if aside is None else min(own, aside)
 
 
-def any_open(sent: Sequence[Request], answered: Container[str | None], at: int, policy: Policy) -> bool:
-    """Whether one of the requests (`known`) still waits for its first answer at `at`."""
+def known_arrays(requests: Sequence[Request]) -> list[Sequence[Any]]:
+    """As `known`, the arrays of the marks: to ask the two questions below of many requests."""
+    sent = [raw for raw in arrays_of(requests) if field_of(raw, _SENT) is not None]
+    sent.sort(key=_array_by_sending)
+    return sent
+
+
+def _array_by_sending(raw: Sequence[Any]) -> tuple[int, str]:
+    return raw[_SENT], raw[0]
+
+
+def any_open(sent: Sequence[Sequence[Any]], answered: Container[str | None], at: int, policy: Policy) -> bool:
+    """Whether one of the requests (`known_arrays`) still waits for its first answer at `at`."""
     aside: int | None = None
-    for request in reversed(sent):
-        ends = _unanswered_ends_at(request, aside, policy)
-        if ends is not None and at < ends and ends != aside and request.message_id not in answered:
-            return True
-        delivery = delivered_at(request)
+    for raw in reversed(sent):
+        delivery = field_of(raw, _DELIVERED)
+        if delivery is None:
+            delivery = field_of(raw, _READ)
+        if field_of(raw, _FAILED) is None:
+            ends = _ends(raw[_SENT], delivery, aside, policy)
+            if at < ends and ends != aside and raw[0] not in answered:
+                return True
         if delivery is not None and (aside is None or delivery < aside):
             aside = delivery
     return False
+
+
+def any_arrived(sent: Sequence[Sequence[Any]], answered: Container[str | None]) -> bool:
+    """Whether one of the requests (`known_arrays`) may have reached the user: it did not fail, or has an answer."""
+    return any(field_of(raw, _FAILED) is None or raw[0] in answered for raw in sent)
 
 
 def known_by_reply(request: Request, given: Sequence[Decision], policy: Policy) -> Life:

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from schemas.mark_lists import arrays_of, either_form, field_of
 from schemas.marks import Call, Decision, Request
 from schemas.policy import Policy
 from schemas.state import PairState, Walked
+from schemas.state_row import decider_named
 from streams.permission import calls, grants, requests, service_window, streak
 from streams.permission.grants import Grant, Hold
 from streams.permission.number import Number
@@ -35,6 +37,8 @@ _PRIOR_LETTERS = {"never": "n", "declined": "d", "expired": "e", "revoked": "r",
 _PRIORS = {letter: prior for prior, letter in _PRIOR_LETTERS.items()}
 NOTHING_WALKED = (*grants.NOTHING[1:], None, (), "")
 """What a walk over no evidence comes to, behind its rules and its instant."""
+_CONTEXT, _DIRECTION = Decision._fields.index("context_id"), Call._fields.index("direction")
+_BY_USER = either_form(Call, _DIRECTION, streak.USER)
 ANOMALIES = frozenset(
     {"downgrade", "reply_to_expired_request", "revoke_without_grant", "same_second_conflict", "unknown_request"}
 )
@@ -87,7 +91,7 @@ class Timeline:
         self._flags: list[tuple[str, ...]] | None = None
         self._priors: str | None = None
         self._asked: Timeline | None = None
-        self._sent: list[Request] | None = None
+        self._sent: list[Sequence[Any]] | None = None
         self.other_signs: list[int] | None = None
 
     @property
@@ -102,10 +106,10 @@ class Timeline:
         return self._book
 
     @property
-    def sent(self) -> list[Request]:
-        """The requests known as sent, in the order of sending."""
+    def sent(self) -> list[Sequence[Any]]:
+        """The requests known as sent, in the order of sending, as arrays."""
         if self._sent is None:
-            self._sent = requests.known(self.state.requests) if self._book is None else self._book.sent
+            self._sent = requests.known_arrays(self.state.requests)
         return self._sent
 
     def asked_like(self, other: "Timeline") -> None:
@@ -359,6 +363,7 @@ class Walk:
     @classmethod
     def on(cls, state: PairState, policy: Policy, number: Number, walked: Walked) -> "Walk":
         """From where the last one stopped."""
+        walked = decider_named(walked, state.decisions)
         grant = Grant(*walked.grant) if walked.grant is not None else None
         hold = Hold(grant, walked.reason, walked.decided_by, walked.flags, walked.confirmed)
         return cls(state, policy, number, hold, walked.streak, walked.since)
@@ -474,14 +479,13 @@ def label_of(line: Timeline) -> str:
     """The product's label, the first that fits (design 13)."""
     if line.hold.grant is not None:
         return "granted"
-    sent, answered = line.sent, {word.context_id for word in line.state.decisions}
+    sent, answered = line.sent, {field_of(raw, _CONTEXT) for raw in arrays_of(line.state.decisions)}
     if requests.any_open(sent, answered, line.at, line.policy):
         return "pending"
     if line.hold.reason in _LABELS:
         return _LABELS[line.hold.reason]
-    asked = any(entry.failed_at is None or entry.message_id in answered for entry in sent)
     settled = line.state.base is not None and line.state.base.attempts > 0
-    return "no_answer" if asked or settled else "not_requested"
+    return "no_answer" if settled or requests.any_arrived(sent, answered) else "not_requested"
 
 
 def permission_of(hold: Hold) -> dict[str, Any]:
@@ -518,10 +522,12 @@ def _other_signs(state: PairState) -> list[int]:
     signs = [state.base.service_at] if state.base is not None else []
     if state.messages:
         signs.append(state.messages[-1].at)
-    for call in state.calls:
-        at = calls.begun_at(call) if call.direction == streak.USER else calls.connected_at(call)
-        if at is not None:
-            signs.append(at)
+    for place, raw in enumerate(arrays_of(state.calls)):
+        if calls.may_be_connected(raw) or field_of(raw, _DIRECTION) in _BY_USER:  # other calls need not be made
+            call = state.calls[place]
+            at = calls.begun_at(call) if call.direction == streak.USER else calls.connected_at(call)
+            if at is not None:
+                signs.append(at)
     return signs
 
 

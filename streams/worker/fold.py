@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,12 +18,13 @@ from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import cloud_event
 from schemas.events import PairFact
 from schemas.ids import Pair, derived_id, parse_pair, partition_of
+from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
 from schemas.records import encode_record
 from schemas.state import PairState
-from schemas.state_row import StateUnreadable, decode_state, encode_state
+from schemas.state_row import encode_state, open_state
 from streams.permission.number import Number, number_in
-from streams.permission.step import Step, deadline_of, pass_time, step
+from streams.permission.step import Step, pass_time, step
 from streams.worker.deadlines import Deadline, index_key
 from streams.worker.parking import parked
 from streams.worker.rows import Arrival, NumberOf, Row, state_headers
@@ -31,6 +32,9 @@ from streams.worker.translation import fact_row
 
 Get = Callable[[bytes], bytes | None]
 """The stored row of a key."""
+STATE_UNREADABLE: Final = Unreadable(
+    reason="state_unreadable", path="$", detail="the stored state of this pair is not of this program's form"
+)
 
 
 @dataclass(slots=True)
@@ -84,12 +88,16 @@ class _Rows:
         value = self._get(key)
         state: PairState | None
         try:
-            state = decode_state(value) if value is not None else PairState(phone_number_id=pair[0], user=pair[1])
+            state = open_state(value) if value is not None else PairState(phone_number_id=pair[0], user=pair[1])
         except StateUnreadable:
             state = None
-            self._folded.unreadable.add(hashlib.sha256(key).hexdigest()[:16])
+            self.is_damaged(key)
         self._states[key] = state
         return state
+
+    def is_damaged(self, key: bytes) -> None:
+        """Remember that the stored row of a pair, or a list in it, could not be read."""
+        self._folded.unreadable.add(hashlib.sha256(key).hexdigest()[:16])
 
     def number(self, phone_number_id: str) -> Number:
         """What is known of a number, the same for the whole batch."""
@@ -151,13 +159,16 @@ class FactFold:
         key, pair = arrival.key or b"", Pair(fact.phone_number_id, fact.user)
         state = rows.load(key, pair)
         if state is None:
-            detail = "the stored state of this pair is not of this program's form"
-            folded.park(arrival, Unreadable(reason="state_unreadable", path="$", detail=detail))
+            folded.park(arrival, STATE_UNREADABLE)
             return
         try:
             done = step(state, fact, policy, rows.number(pair.phone_number_id))
             if not done.repeated:
                 rows.took(key, pair, done, state)
+        except StateUnreadable:  # in a list that nobody had looked into
+            rows.is_damaged(key)
+            folded.park(arrival, STATE_UNREADABLE)
+            return
         except Exception as fault:  # noqa: BLE001 - step is total; should it not be, or an instant lie beyond every calendar, one fact must not stop its partition
             folded.park(arrival, Unreadable(reason="fold_failed", path="$", detail=type(fault).__name__))
             folded.flags.append(True)
@@ -197,11 +208,16 @@ def fold_deadlines(
         state = rows.load(key, pair)
         if state is None:
             continue
-        done = pass_time(state, until, policy, rows.number(pair.phone_number_id))
+        number = rows.number(pair.phone_number_id)
+        try:
+            done = pass_time(state, until, policy, number)
+        except StateUnreadable:
+            rows.is_damaged(key)
+            continue
         if done.state is not state:
             rows.took(key, pair, done, state)
-        elif (later := deadline_of(state, policy, rows.number(pair.phone_number_id))) is not None:
-            folded.index[index_key(Deadline(later, key))] = b""
+        elif done.deadline is not None:
+            folded.index[index_key(Deadline(done.deadline, key))] = b""
     rows.finish()
     return folded
 

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple, Protocol
 from schemas.business import BusinessState, BusinessUnreadable, decode_business
 from schemas.envelope import AnyHeaders, Headers, cloud_event, header
 from schemas.ids import BUSINESS_SCOPED_ID, PHONE_NUMBER_ID, WA_ID, derived_id
+from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
 from schemas.state import PairState
-from schemas.state_row import StateUnreadable, decode_state, version_of
+from schemas.state_row import decode_state, version_of
 from streams.permission.number import Number
 from streams.permission.step import deadline_of
 

@@ -11,7 +11,7 @@ from deploy.compiled import is_used
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.records import encode_record
-from schemas.state_row import decode_state, encode_state
+from schemas.state_row import encode_state, open_state
 from streams.permission.step import step
 from tests.bench.measure import cpu_us, tell
 from tests.permission.story import (
@@ -107,7 +107,7 @@ def core() -> None:
         for kind, fact in following(at, newest).items():
 
             def one(_: int, stored: bytes = stored, fact: PairFact = fact) -> None:
-                encode_state(step(decode_state(stored), fact, DEFAULT_POLICY, PRODUCTION).state)
+                encode_state(step(open_state(stored), fact, DEFAULT_POLICY, PRODUCTION).state)
 
             cost = cpu_us(one, times)
             mean += cost * MIX[kind] / 100

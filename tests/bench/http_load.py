@@ -47,7 +47,7 @@ class Lane(asyncio.Protocol):
         if not ended:
             return
         at = head.lower().find(_LENGTH)
-        if not head.startswith(b"HTTP/1.1 200") or at < 0:
+        if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")) or at < 0:
             self._load.fail(head)
         elif len(rest) >= int(head[at + len(_LENGTH) :].split(b"\r\n", 1)[0]):
             self._read = b""

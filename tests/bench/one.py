@@ -13,7 +13,7 @@ from schemas.ids import Pair, derived_id
 from schemas.policy import DEFAULT_POLICY
 from schemas.records import encode_record
 from schemas.state import PairState
-from schemas.state_row import decode_state, encode_state
+from schemas.state_row import encode_state, open_state
 from streams.permission.number import Number, number_in
 from streams.permission.step import step
 
@@ -42,7 +42,7 @@ def fold_one(value: bytes, stored: bytes | None) -> One:
     number = _numbers.get(pair.phone_number_id)
     if number is None:
         number = _numbers[pair.phone_number_id] = number_in(DEFAULT_POLICY, pair.phone_number_id)
-    before = PairState(phone_number_id=pair[0], user=pair[1]) if stored is None else decode_state(stored)
+    before = PairState(phone_number_id=pair[0], user=pair[1]) if stored is None else open_state(stored)
     done = step(before, fact, DEFAULT_POLICY, number)
     if done.repeated or done.state is before:
         return One(None, [], None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import Walked
-from schemas.state_row import decode_state, encode_state, judged
+from schemas.state_row import decode_state, encode_state, judged, open_state
 from streams.permission.answer import answer
 from streams.permission.evolve import evolve
 from streams.permission.number import Number
@@ -44,11 +44,17 @@ OF_OTHER_RULES = Walked("of other rules", 0, "never", None, (), True, None, (), 
 
 
 def the_same_anew(facts: Sequence[PairFact], number: Number = PRODUCTION) -> None:
-    """Each fact in turn, from what was judged and from all evidence: the same step."""
+    """Each fact in turn, from what was judged and from all evidence, from a row read whole and from one whose lists
+    are read when they are needed: the same step.
+    """
     state = EMPTY
     for fact in facts:
         anew = step(state._replace(walked=OF_OTHER_RULES), fact, DEFAULT_POLICY, number, None)
-        on = step(decode_state(encode_state(state)), fact, DEFAULT_POLICY, number, None)
+        row = encode_state(state)
+        on = step(decode_state(row), fact, DEFAULT_POLICY, number, None)
+        opened = step(open_state(row), fact, DEFAULT_POLICY, number, None)
+        assert encode_state(opened.state) == encode_state(on.state)
+        assert opened[1:] == on[1:]
         assert on.state._replace(walked=None) == anew.state._replace(walked=None)
         assert (on.changes, on.record, on.deadline, on.repeated) == (
             anew.changes,

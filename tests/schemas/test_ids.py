@@ -5,7 +5,7 @@ import uuid
 import pytest
 from hypothesis import given, strategies
 
-from schemas.ids import NAMESPACE, Pair, derived_id, masked, murmur2, parse_pair, partition_of, user_of
+from schemas.ids import NAMESPACE, Pair, derived_from, derived_id, masked, murmur2, parse_pair, partition_of, user_of
 
 PAIR = Pair("700100200300400", "447700900123")
 
@@ -33,6 +33,7 @@ def test_a_pair_never_shows_the_number_it_holds() -> None:
 def test_a_derived_id_is_the_uuid5_of_its_parts(parts: list[str]) -> None:
     expected = uuid.uuid5(NAMESPACE, "\x1f".join(["kind", *parts]))
     assert derived_id("kind", *parts) == str(expected)
+    assert derived_from("kind", "\x1f".join(parts).encode()) == str(expected)
 
 
 def test_parts_do_not_run_into_each_other() -> None:

@@ -1,13 +1,13 @@
-"""The row of a pair keeps its frequent words as letters, and reads them either way."""
+"""The row of a pair keeps its frequent words as letters and reads them either way; its lists can be left unread."""
 
 from typing import Any
 
 import orjson
 import pytest
 
-from schemas.mark_lists import unopened
+from schemas.mark_lists import Marks, StateUnreadable, unopened
 from schemas.marks import Request
-from schemas.state_row import StateUnreadable, decode_state, encode_state
+from schemas.state_row import LATEST, decider_named, decode_state, encode_state, open_state
 from tests.permission.story import HOUR, T0, accepted, connected, given, sent, unanswered
 
 STATE = given(
@@ -75,3 +75,79 @@ def test_a_mark_that_was_asked_for_from_the_end_is_found_where_it_stands() -> No
     assert words[-1].message_id == "r2"
     assert words.find("r2") == (1, True)
     assert [mark.message_id for mark in words.put(1, Request("r2", 3), instead=True)] == ["r1", "r2"]
+
+
+def test_a_row_opened_and_written_again_is_the_same_bytes_and_its_lists_stay_unread() -> None:
+    value = encode_state(STATE)
+    opened = open_state(value)
+    lists = [marks for marks in (opened.decisions, opened.requests, opened.calls) if isinstance(marks, Marks)]
+    assert [bool(marks) for marks in lists] == [True] * 3
+    assert encode_state(opened) == value
+    assert [marks.is_opened for marks in lists] == [False] * 3
+    assert opened._replace(walked=None) == STATE._replace(walked=None)
+    assert all(marks.is_opened for marks in lists)
+
+
+def test_an_opened_row_may_name_the_word_that_decided_as_the_latest_one() -> None:
+    opened = open_state(encode_state(STATE))
+    assert opened.walked is not None
+    assert opened.walked.decided_by == LATEST
+    assert decider_named(opened.walked, opened.decisions) == STATE.walked
+
+
+@pytest.mark.parametrize("indent", [0, orjson.OPT_INDENT_2])
+@pytest.mark.parametrize("first", ["requests", "walked", "calls", "user"])
+def test_a_row_of_any_other_form_is_opened_all_the_same(first: str, indent: int) -> None:
+    stored = row()
+    otherwise = {first: stored.pop(first), **stored, "new": [[1], [2]]}
+    assert open_state(orjson.dumps(otherwise, option=indent)) == STATE
+
+
+def test_a_row_whose_lists_stand_before_its_other_fields_is_opened_all_the_same() -> None:
+    stored = row()
+    lists = {name: stored.pop(name) for name in ("decisions", "requests", "calls")}
+    last = {"walked": stored.pop("walked")}
+    assert open_state(orjson.dumps(stored | lists | last)) == STATE
+
+
+def test_text_that_looks_like_the_end_of_a_list_is_text() -> None:
+    odd = ']],"requests":[['
+    state = given(
+        sent("r1", T0, campaign=odd), sent(odd, T0 + HOUR, campaign=']],"calls":[['), accepted("a1", T0 + HOUR, to=odd)
+    ).state
+    assert open_state(encode_state(state)).requests == state.requests
+    assert encode_state(open_state(encode_state(state))) == encode_state(state)
+
+
+@pytest.mark.parametrize("odd", ['"', "\\", "é", "\n", "\U0001f600", "x"])
+def test_a_name_that_stands_in_an_unread_list_is_never_missed(odd: str) -> None:
+    name = f"r{odd}1"
+    decisions = open_state(encode_state(given(sent(name, T0), accepted("a1", T0 + HOUR, to=name)).state)).decisions
+    assert isinstance(decisions, Marks)
+    assert decisions.may_name(name)
+    assert not decisions.may_name("r2")
+    assert not decisions.is_opened
+
+
+@pytest.mark.parametrize("damaged", [b'[["r1"]', b"[[]]", b"[[{]]", b"[[1],2]]", b'[["r1",' + b"1," * 20 + b"1]]"])
+def test_a_damaged_list_is_told_when_it_is_looked_into_and_kept_as_it_is(damaged: bytes) -> None:
+    value = encode_state(STATE)
+    begins, ends = value.index(b"[[", value.index(b'"requests":')), value.index(b',"calls"')
+    value = value[:begins] + damaged + value[ends:]
+    with pytest.raises(StateUnreadable):
+        open_state(value).requests[0]
+    with pytest.raises(StateUnreadable):
+        decode_state(value)
+
+
+@pytest.mark.parametrize("value", [b"", b"}", b"[]", b"null", b'{"schema":2}', b"{", b'{"schema":1,"decisions":[[1]]}'])
+def test_what_is_no_row_is_told_at_once(value: bytes) -> None:
+    with pytest.raises(StateUnreadable):
+        open_state(value)
+
+
+def test_a_row_that_names_the_latest_of_no_words_is_told_at_once() -> None:
+    stored = row()
+    del stored["decisions"]
+    with pytest.raises(StateUnreadable):
+        open_state(orjson.dumps(stored))

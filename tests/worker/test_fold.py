@@ -11,7 +11,7 @@ from schemas.state_row import decode_state
 from streams.permission.number import Number
 from streams.worker.deadlines import Deadline, due, index_key
 from streams.worker.fold import FactFold, Folded, fold_deadlines, fold_facts, refuse_commands
-from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, USER, delivered, replied, sent
+from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, USER, delivered, messaged, replied, sent
 from tests.worker.stand_ins import fact_record, record
 
 KEY = f"{NUMBER}/{USER}".encode()
@@ -235,3 +235,29 @@ def test_a_stale_index_row_is_dropped_and_one_that_came_early_is_moved() -> None
 
     assert folded.rows == {}
     assert due_in(store, until) == [Deadline(until, KEY)]
+
+
+def test_a_damaged_list_of_a_row_parks_the_facts_that_need_it_and_goes_with_the_row_as_it_is() -> None:
+    store: dict[bytes, bytes] = {}
+    folded_in(store, STORY)
+    begins = store[KEY].index(b"[[", store[KEY].index(b'"requests":'))
+    store[KEY] = store[KEY][:begins] + b"[[3" + store[KEY][begins + 2 :]
+    damaged = store[KEY][begins : begins + 60]
+
+    folded = folded_in(store, [messaged("m3", T0 + 3 * HOUR), delivered("r1", T0 + 4), messaged("m4", T0 + 4 * HOUR)])
+
+    assert (folded.flags, dict(folded.reasons)) == ([False, False], {"state_unreadable": 1})
+    assert (folded.new, len(folded.records), len(folded.parked), len(folded.unreadable)) == (2, 2, 1, 1)
+    assert damaged in store[KEY]
+    assert len(orjson.loads(store[KEY].replace(b"[[3", b"[["))["messages"]) == 2
+
+
+def test_a_deadline_of_a_row_with_a_damaged_list_is_told_as_unreadable_and_the_row_is_left_alone() -> None:
+    store: dict[bytes, bytes] = {}
+    folded_in(store, STORY[:3])
+    store[KEY] = store[KEY].replace(b'"decisions":[[', b'"decisions":[[[')
+    until = T0 + 30 * DAY
+
+    folded = fold_deadlines(due_in(store, until), until, store.get, DEFAULT_POLICY, 1)
+
+    assert (folded.rows, folded.changes, len(folded.unreadable)) == ({}, [], 1)
