@@ -66,7 +66,7 @@ check: $(INSTALLED)  ## format, lint, import contracts, strict types, quick test
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --cache-dir $(CACHE)/import-linter
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not broker and not clickhouse and not browser and not faults"
+	$(BIN)/pytest -n auto --dist loadfile -m "not broker and not clickhouse and not browser and not faults"
 
 bench: setup $(QUIX_LOCKED)  ## what things cost, measured side by side; BENCH="core worker" for some of it
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -21,7 +21,6 @@ CANONICAL_VERSION: Final = 1 << 32
 """Added to the version of rows keyed by wa_id digits: they outrank the rows of a pair that became a forwarding
 address.
 """
-_INTEGERS: Final = ("version", "judged_at", "recorded_at", "dropped", "late")
 _VERSION: Final = PairState._fields.index("version")
 _JUDGED_AT: Final = PairState._fields.index("judged_at")
 _DUE_AT: Final = PairState._fields.index("due_at")
@@ -155,26 +154,24 @@ def _unread(place: int, text: bytes) -> Marks[Any]:
 def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
     if row["schema"] != SCHEMA:
         raise StateUnreadable(f"a state row of schema {row['schema']!r}; this program reads {SCHEMA}")
-    get = row.get
-    base, walked = get("base"), get("walked")
-    for name in _INTEGERS:
-        if get(name, 0).__class__ is not int:
-            raise TypeError(name)
-    if row["phone_number_id"].__class__ is not str or row["user"].__class__ is not str:
-        raise TypeError("pair")
-    due_at, aliases = get("due_at"), get("aliases", ())
-    if due_at is not None and due_at.__class__ is not int:
-        raise TypeError("due_at")
-    if any(alias.__class__ is not str for alias in aliases):
-        raise TypeError("aliases")
+    number, user, due_at = row["phone_number_id"], row["user"], row.get("due_at")
+    version, judged_at, recorded_at = row["version"], row["judged_at"], row["recorded_at"]
+    aliases, dropped, late = row.get("aliases", ()), row.get("dropped", 0), row.get("late", 0)
+    for integer in (version, judged_at, recorded_at, dropped, late, 0 if due_at is None else due_at):
+        if integer.__class__ is not int:
+            raise TypeError("no integer")
+    for text in (number, user, *aliases):
+        if text.__class__ is not str:
+            raise TypeError("no text")
     decisions, requests, refusals, calls, messages = lists
+    base, walked = row.get("base"), row.get("walked")
     fields = (
-        row["phone_number_id"],
-        row["user"],
-        row["version"],
-        row["judged_at"],
+        number,
+        user,
+        version,
+        judged_at,
         due_at,
-        row["recorded_at"],
+        recorded_at,
         decisions,
         requests,
         refusals,
@@ -183,8 +180,8 @@ def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
         tuple([Link(*mark) for mark in row["links"]]) if "links" in row else (),
         tuple(aliases),
         _base(base) if base is not None else None,
-        get("dropped", 0),
-        get("late", 0),
+        dropped,
+        late,
         _walked(walked) if walked is not None else None,
     )
     return filled(PairState, fields)

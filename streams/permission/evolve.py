@@ -78,11 +78,13 @@ def evolve(state: PairState, fact: PairFact) -> PairState:
 
 
 def _with_mark(state: PairState, fact: PairFact) -> PairState:
-    match fact:
-        case PermissionReplied() | ReadingTaken() | UserNumberChanged():
-            return _with_decision(state, _word(fact))
+    match fact:  # the most frequent first
         case MessageStatus():
             return _with_requests(state, _with_status(state.requests, fact))
+        case UserMessaged():
+            return _with_message(state, Message(fact.fact_id, fact.occurred_at))
+        case PermissionReplied() | ReadingTaken() | UserNumberChanged():
+            return _with_decision(state, _word(fact))
         case RequestSent():
             return _with_requests(state, _with_request(state.requests, fact))
         case RequestRefused() | CallRefused():
@@ -90,8 +92,6 @@ def _with_mark(state: PairState, fact: PairFact) -> PairState:
         case CallOffered() | CallRinging() | CallConnected() | CallRejected() | CallEnded() | DispositionRecorded():
             rung = _with_call(state.calls, fact)
             return state if rung is state.calls else with_field(state, _CALLS, rung)
-        case UserMessaged():
-            return _with_message(state, Message(fact.fact_id, fact.occurred_at))
         case UsersLinked():
             return _with_link(state, Link(fact.occurred_at, fact.wa_id))
         case other:

@@ -242,10 +242,10 @@ def _told_rows(
     """
     number, user, version = new.phone_number_id, new.user, row_version(new)
 
-    requests_ = [request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]
-    grants_ = [grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]
+    asked = [request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]
+    given = [grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]
     told: dict[str, list[Row]] = {}
-    for name, (gone, is_so) in (("requests", requests_), ("grants", grants_), ("calls", rung)):
+    for name, (gone, is_so) in (("requests", asked), ("grants", given), ("calls", rung)):
         told[name] = rows = [*gone, *is_so]
         for place, row in enumerate(rows):
             row["phone_number_id"], row["user"], row["version"] = number, user, version

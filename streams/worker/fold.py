@@ -185,14 +185,6 @@ class FactFold:
         return self._folded
 
 
-def fold_facts(arrivals: Sequence[Arrival], get: Get, policy: Policy, partitions: int) -> Folded:
-    """Fold a batch of `permission.events` in one go."""
-    fold = FactFold(get, policy, partitions)
-    for arrival in arrivals:
-        fold.take(arrival)
-    return fold.finish()
-
-
 def fold_deadlines(
     due: Sequence[Deadline], until: int, get: Get, policy: Policy, partitions: int, number_of: NumberOf | None = None
 ) -> Folded:

@@ -251,12 +251,12 @@ def moved(role: Literal["old", "new"], at: int, other: str = "447700900456") -> 
     )
 
 
-def linked(at: int, wa_id: str = USER) -> UsersLinked:
+def linked(at: int = T0, wa_id: str = USER, user: str = SCOPED) -> UsersLinked:
     """A payload showed that both names are one user."""
     return UsersLinked(
-        fact_id=derived_id("users_linked", NUMBER, SCOPED, wa_id),
+        fact_id=derived_id("users_linked", NUMBER, user, wa_id),
         phone_number_id=NUMBER,
-        user=SCOPED,
+        user=user,
         occurred_at=at,
         recorded_at=at + 1,
         provider="meta",

@@ -1,7 +1,7 @@
 """Stand-ins for what surrounds an agent: records, a producer that may fail, a gate, a table in a dict."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ from schemas.policy import DEFAULT_POLICY, Policy
 from streams.countries import country_of
 from streams.permission.directory import Directory
 from streams.worker.deadlines import Deadline, due
-from streams.worker.rows import Row
+from streams.worker.fold import FactFold, Folded, Get
+from streams.worker.rows import Arrival, Row
 from streams.worker.translation import fact_row
 
 
@@ -193,3 +194,11 @@ class Around:
 
     gate: OpenGate
     sender: HandSender
+
+
+def fold_facts(arrivals: Sequence[Arrival], get: Get, policy: Policy, partitions: int) -> Folded:
+    """A batch of `permission.events`, folded in one go."""
+    fold = FactFold(get, policy, partitions)
+    for arrival in arrivals:
+        fold.take(arrival)
+    return fold.finish()

@@ -10,9 +10,9 @@ from schemas.policy import DEFAULT_POLICY
 from schemas.state_row import decode_state
 from streams.permission.number import Number
 from streams.worker.deadlines import Deadline, due, index_key
-from streams.worker.fold import FactFold, Folded, fold_deadlines, fold_facts, refuse_commands
+from streams.worker.fold import FactFold, Folded, fold_deadlines, refuse_commands
 from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, USER, delivered, messaged, replied, sent
-from tests.worker.stand_ins import fact_record, record
+from tests.worker.stand_ins import fact_record, fold_facts, record
 
 KEY = f"{NUMBER}/{USER}".encode()
 WEEK = 7 * DAY

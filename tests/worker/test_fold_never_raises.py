@@ -13,11 +13,11 @@ from schemas.events import FACT_TYPES, PairFact
 from schemas.ids import Pair
 from schemas.policy import DEFAULT_POLICY
 from schemas.state_row import decode_state
-from streams.worker.fold import fold_deadlines, fold_facts
-from tests.permission.story import DAY, NUMBER, T0, USER
-from tests.worker.stand_ins import Record, record
+from streams.worker.fold import fold_deadlines
+from tests.permission.story import DAY, NUMBER, SCOPED, T0, USER, linked
+from tests.worker.stand_ins import Record, fold_facts, record
 from tests.worker.test_fold import due_in, keep, nothing
-from tests.worker.test_forwarding import KEY, SCOPED, SCOPED_KEY, STORY, Log, link, scoped
+from tests.worker.test_forwarding import KEY, SCOPED_KEY, STORY, Log, scoped
 
 ODD: list[Any] = [-1, 0, -(10**15), 10**12, 10**15, 2**63, 2**64, 1e20, True, "", " ", "\x00", "x" * 600, None]
 
@@ -52,10 +52,10 @@ def test_a_batch_of_odd_facts_is_folded_or_parked_and_its_rows_can_be_read(row: 
         facts: list[PairFact] = [scoped(fact) for fact in STORY] if user == SCOPED else STORY
         log.add(*facts)
     if user == SCOPED:
-        log.add(link(T0 + DAY))
+        log.add(linked(T0 + DAY))
     batch = odd_facts(seed, 150, user)
     if row == "forwards to another":
-        batch.append(record(encode_fact(link(T0, wa_id="447700900456")), key=key, offset=150))
+        batch.append(record(encode_fact(linked(T0, wa_id="447700900456")), key=key, offset=150))
 
     folded = fold_facts(batch, log.store.get, DEFAULT_POLICY, 1)
 
@@ -82,7 +82,7 @@ def test_a_fact_beyond_every_calendar_is_parked_and_leaves_no_trace() -> None:
 
 def test_an_odd_fact_at_a_forwarding_row_is_parked_and_hands_nothing_on() -> None:
     log = Log()
-    log.add(link())
+    log.add(linked())
     odd = orjson.loads(encode_fact(scoped(STORY[0]))) | {"occurred_at": 10**15}
     folded = fold_facts([record(json.dumps(odd).encode(), key=SCOPED_KEY)], log.store.get, DEFAULT_POLICY, 1)
 

@@ -7,24 +7,25 @@ import pytest
 
 from schemas.codec import decode_fact
 from schemas.envelope import header
-from schemas.events import PairFact, UsersLinked
-from schemas.ids import Pair, derived_id, partition_of
+from schemas.events import PairFact
+from schemas.ids import Pair, partition_of
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
 from schemas.state_row import decode_state
-from streams.worker.fold import fold_facts
 from streams.worker.rows import Row
 from streams.worker.settings import WorkerSettings
 from tests.permission.story import (
     DAY,
     HOUR,
     NUMBER,
+    SCOPED,
     T0,
     USER,
     accepted,
     call,
     connected,
     delivered,
+    linked,
     messaged,
     moved,
     reading,
@@ -36,11 +37,10 @@ from tests.permission.story import (
 )
 from tests.worker.conftest import Deaths
 from tests.worker.seeded import evidence
-from tests.worker.stand_ins import Record, fact_record, record
+from tests.worker.stand_ins import Record, fact_record, fold_facts, record
 from tests.worker.test_agents import CHANGES, EVENTS, RECORDS, STATE, Bench, until, worked
 from tests.worker.test_fold import keep, values
 
-SCOPED = "GB.10000000000000000042"
 SCOPED_KEY, KEY = Pair(NUMBER, SCOPED).key, Pair(NUMBER, USER).key
 PARTITIONS = 8
 
@@ -48,18 +48,6 @@ PARTITIONS = 8
 def scoped(fact: PairFact) -> PairFact:
     """The fact as a payload tells it that names the user by the business-scoped id alone."""
     return replace(fact, user=SCOPED)
-
-
-def link(at: int = T0, user: str = SCOPED, wa_id: str = USER) -> UsersLinked:
-    return UsersLinked(
-        fact_id=derived_id("users_linked", NUMBER, user, wa_id),
-        phone_number_id=NUMBER,
-        user=user,
-        occurred_at=at,
-        recorded_at=at + 1,
-        provider="meta",
-        wa_id=wa_id,
-    )
 
 
 def came_back(rows: list[Row], first: int = 0, partitions: int = 1) -> list[Record]:
@@ -134,7 +122,7 @@ def direct() -> Log:
 def test_whenever_the_link_is_learned_the_evidence_ends_under_the_wa_id(direct: Log, learned: int) -> None:
     log = Log()
     told = [scoped(fact) for fact in STORY]
-    log.add(*told[:learned], link(), *told[learned:])
+    log.add(*told[:learned], linked(), *told[learned:])
 
     assert without_names(log.state(KEY)) == without_names(direct.state(KEY))
     assert log.state(KEY).aliases == (SCOPED,)
@@ -147,7 +135,7 @@ def test_facts_of_both_names_in_any_order_end_the_same(direct: Log) -> None:
     draw = random.Random(5)
     for _ in range(20):
         told = [fact if draw.random() < 0.5 else scoped(fact) for fact in STORY]
-        told += [link(), *draw.sample(told, 6)]
+        told += [linked(), *draw.sample(told, 6)]
         draw.shuffle(told)
         log = Log()
         log.add(*told)
@@ -157,7 +145,7 @@ def test_facts_of_both_names_in_any_order_end_the_same(direct: Log) -> None:
 def test_a_fact_handed_on_keeps_its_id_and_says_so() -> None:
     log = Log()
     fact = scoped(STORY[0])
-    log.add(fact, link())
+    log.add(fact, linked())
     log.add(scoped(STORY[4]))
 
     assert log.forwarded == [fact.fact_id, STORY[4].fact_id]
@@ -170,10 +158,10 @@ def test_a_fact_handed_on_keeps_its_id_and_says_so() -> None:
 
 def test_a_repeated_link_hands_nothing_on_again_and_the_row_announces_one_last_thing() -> None:
     log = Log()
-    log.add(*[scoped(fact) for fact in STORY[:5]], link())
+    log.add(*[scoped(fact) for fact in STORY[:5]], linked())
     handed_on = len(log.forwarded)
     assert handed_on > 0
-    log.add(link(), link(T0 + DAY))
+    log.add(linked(), linked(T0 + DAY))
 
     assert len(log.forwarded) == handed_on
     assert log.changes.count("pair_merged") == 1
@@ -182,7 +170,7 @@ def test_a_repeated_link_hands_nothing_on_again_and_the_row_announces_one_last_t
 def test_a_link_away_from_a_wa_id_is_no_link_and_cannot_make_a_circle() -> None:
     log = Log()
     other = "447700900456"
-    log.add(*STORY[:5], link(user=USER, wa_id=other), link(user=other, wa_id=USER), *STORY[5:])
+    log.add(*STORY[:5], linked(user=USER, wa_id=other), linked(user=other, wa_id=USER), *STORY[5:])
 
     assert log.forwarded == []
     assert log.state(KEY).links == ()
@@ -190,14 +178,14 @@ def test_a_link_away_from_a_wa_id_is_no_link_and_cannot_make_a_circle() -> None:
 
 def test_a_link_that_comes_after_the_horizon_is_a_link_all_the_same() -> None:
     log = Log()
-    log.add(scoped(STORY[0]), replace(link(), recorded_at=T0 + 90 * DAY))
+    log.add(scoped(STORY[0]), replace(linked(), recorded_at=T0 + 90 * DAY))
 
     assert log.state(KEY).requests != ()
 
 
 async def test_what_is_handed_on_is_acknowledged_before_the_row_forgets_it(settings: WorkerSettings) -> None:
     bench = Bench(settings)
-    facts = [*[scoped(fact) for fact in STORY[:5]], link()]
+    facts = [*[scoped(fact) for fact in STORY[:5]], linked()]
     async with bench.facts() as context:
         await worked(context, [fact_record(fact, at) for at, fact in enumerate(facts)])
         assert bench.sender.sends == [CHANGES, RECORDS, EVENTS, STATE]
@@ -211,7 +199,7 @@ async def test_what_is_handed_on_is_acknowledged_before_the_row_forgets_it(setti
 async def test_a_crash_at_any_step_hands_on_the_same_facts_again(
     settings: WorkerSettings, deaths: Deaths, refused_topic: str
 ) -> None:
-    batch = [fact_record(fact, at) for at, fact in enumerate([*[scoped(fact) for fact in STORY], link()])]
+    batch = [fact_record(fact, at) for at, fact in enumerate([*[scoped(fact) for fact in STORY], linked()])]
     smooth = Bench(settings)
     async with smooth.facts() as context:
         await worked(context, batch)
