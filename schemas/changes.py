@@ -1,8 +1,9 @@
 """Changes: announcements that a standing changed. The values of `permission.changes`.
 
 Owns the shape and the id. An id is derived from what the announcement says, so a repeated batch repeats ids, and no
-id ever has two contents. The id of an expiry is derived from the grant and its deadline: a timer and a late fact
-announce the same.
+id ever has two contents. But that of a passed deadline is derived from the grant and the deadline alone: a timer and a
+late fact announce the same, and so does a timer that comes again after a crash, when other facts came before it
+(design 6). What the announcement says of everything else may then be newer.
 """
 
 from typing import Any, Final, Literal
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.answers import JudgedPermission
 from schemas.codec import canonical
-from schemas.ids import derived_from
+from schemas.ids import derived_from, derived_id
 
 ChangeType = Literal[
     "permission_granted",
@@ -53,7 +54,12 @@ class Change(BaseModel):
 
 
 def change_id(fields: dict[str, Any]) -> str:
-    """The id of a change from everything else it says."""
+    """The id of a change from everything else it says; that of a passed deadline from the pair, the grant and the
+    deadline.
+    """
+    if fields["fact_id"] is None:
+        grant_id = fields["data"]["grant_id"]
+        return derived_id("deadline", fields["phone_number_id"], fields["user"], grant_id, fields["occurred_at"])
     return derived_from("change", canonical(fields))
 
 

@@ -126,7 +126,6 @@ class PartitionFold:
                 passed = self._passed(pair, state, exact=False)
                 if passed is not None:
                     pair.ways[place] = passed.state
-                    pair.may.update(map(said_in, passed.told))
                     if place == 0:
                         _store(pair.rows, passed.records)
 
@@ -176,6 +175,7 @@ class PartitionFold:
         done = pass_time(state, due_at, self._policy, self._numbers.of(state.phone_number_id))
         if done.state is state or not (gone or all(said_in(change) in pair.heard.times for change in done.changes)):
             return None
+        pair.may.update(map(said_in, done.changes))  # also where a crash undid it: then another way is followed
         return _Way(0, done.state, done.changes, (done.record,) if done.record is not None else (), ())
 
     def _fit(self, pair: Folded, fact: PairFact, done: Step, at_ms: int) -> int:

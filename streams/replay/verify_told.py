@@ -2,7 +2,8 @@
 
 Owns the reading of one announcement. Its id is derived from all it says, so an id that does not fit its content is a
 fault by itself. Its `version` counts stored changes of a row, and a fact beyond the horizon that was delivered again
-counts again; so what is compared is everything else it says. Refuses to fold.
+counts again; so what is compared is everything else it says, but of a passed deadline only which one: what it says of
+the rest depends on when it was found. Refuses to fold.
 """
 
 from collections import Counter
@@ -17,7 +18,9 @@ from schemas.changes import change_id
 from schemas.codec import canonical
 
 _BOOKKEEPING: Final = frozenset({"change_id", "version"})
-_NEEDED: Final = frozenset({"change_id", "version", "fact_id", "occurred_at", "phone_number_id", "user", "type"})
+_NEEDED: Final = frozenset(
+    {"change_id", "version", "fact_id", "occurred_at", "phone_number_id", "user", "type", "data"}
+)
 
 
 class Told(NamedTuple):
@@ -49,15 +52,15 @@ class Heard:
 
     def take(self, one: Told) -> None:
         """One more, in the order of the topic."""
+        if one.fact_id is None:  # after a crash perhaps at a later version of the pair
+            self.deadlines.append(one)
         if one.change_id in self.ids:
             self.repeated += 1
             return
         self.ids.add(one.change_id)
         self.times[one.said] += 1
         self.types[one.said] = one.type
-        if one.fact_id is None:
-            self.deadlines.append(one)
-        else:
+        if one.fact_id is not None:
             self.by_fact.setdefault(one.fact_id, []).append(one)
 
     def of_deadline(self, at: int) -> Iterator[Told]:
@@ -66,7 +69,9 @@ class Heard:
 
 
 def said_in(change: Mapping[str, Any]) -> bytes:
-    """The digest of what an announcement says."""
+    """The digest of what an announcement says; of a passed deadline it is which one."""
+    if change["fact_id"] is None:
+        return blake2b(change_id(dict(change)).encode(), digest_size=16).digest()
     told = {name: value for name, value in change.items() if name not in _BOOKKEEPING}
     return blake2b(canonical(told), digest_size=16).digest()
 
@@ -81,6 +86,8 @@ def told_of(key: bytes | None, value: bytes | None) -> Told:
         raise NotOne("its value is no announcement")
     if key != f"{change['phone_number_id']}/{change['user']}".encode():
         raise NotOne("its key is not the pair it tells of")
+    if change["fact_id"] is None and not (isinstance(change["data"], dict) and "grant_id" in change["data"]):
+        raise NotOne("it names no grant whose deadline passed")
     if change["change_id"] != change_id({name: said for name, said in change.items() if name != "change_id"}):
         raise NotOne("its id is not derived from what it says")
     return Told(

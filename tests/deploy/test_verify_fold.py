@@ -56,7 +56,9 @@ class Worker:
     written_ms: list[int] = field(default_factory=list)
     """When each of the changes was written: of the n-th fact not before n ms."""
 
-    def work(self, facts: Sequence[PairFact], learn_at: int | None = None, ticks: bool = True) -> None:
+    def work(
+        self, facts: Sequence[PairFact], learn_at: int | None = None, ticks: bool = True, undone: float = 0
+    ) -> None:
         at = 0
         while at < len(facts):
             size = self.draw.randint(1, 40)
@@ -69,13 +71,17 @@ class Worker:
             if learn_at is not None and at > learn_at:
                 self.number = SANDBOX
             if ticks and self.draw.random() < 0.3:
-                self.tick(max(fact.occurred_at for fact in facts[:at]))
+                self.tick(max(fact.occurred_at for fact in facts[:at]), undone=self.draw.random() < undone)
                 self._wrote(at)
 
-    def tick(self, until: int) -> None:
-        for key, state in self.states.items():
+    def tick(self, until: int, *, undone: bool = False) -> None:
+        """`undone`: the worker dies when it has announced, and before it has stored."""
+        before, told = dict(self.states), dict(self.records)
+        for key, state in before.items():
             done = pass_time(state, until, DEFAULT_POLICY, self.number)
             self._told(key, state, done.state, done.changes, done.record)
+        if undone:
+            self.states, self.records = before, told
 
     def _wrote(self, facts: int) -> None:
         self.written_ms += [RECEIVED_MS + facts] * (len(self.changes) - len(self.written_ms))
@@ -142,6 +148,16 @@ def test_ticks_and_batches_that_come_again_are_no_difference(seed: int) -> None:
     }
     for key, pair in done.pairs.items():
         assert unlike(pair.state, worker.states[key], AT, DEFAULT_POLICY, Number()) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_deadlines_that_a_crash_undid_are_no_difference(seed: int) -> None:
+    facts, worker = past(seed), Worker(random.Random(seed))
+    worker.work(facts, undone=0.5)
+    worker.tick(max(fact.occurred_at for fact in facts))
+    deadlines = [change["change_id"] for _, change in worker.changes if change["fact_id"] is None]
+    assert len(deadlines) > len(set(deadlines)), "none came again, so it proves nothing"
+    assert found_in(fold(facts, worker)) == NOTHING
 
 
 @pytest.mark.parametrize("seed", range(1, 4))

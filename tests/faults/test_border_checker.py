@@ -226,4 +226,4 @@ def test_a_change_that_says_two_things_is_reported() -> None:
         return Record(0, 0, None, value, {"ce_id": "TESTCHANGE"})
 
     assert wrong_changes([change(b"{}"), change(b"{}")]) == {}
-    assert wrong_changes([change(b"{}"), change(b"{1}")]) == {"one id, two contents": ["TESTCHANGE"]}
+    assert wrong_changes([change(b"{}"), change(b'{"type":1}')]) == {"one id, two contents": ["TESTCHANGE"]}

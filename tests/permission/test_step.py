@@ -12,7 +12,7 @@ from schemas.records import GrantRow, Record, RequestRow, encode_record
 from schemas.state_row import CANONICAL_VERSION, row_version
 from streams.permission.horizon import HORIZON_S
 from streams.permission.standing import timeline
-from streams.permission.step import Step, gather, step
+from streams.permission.step import Step, gather, pass_time, step
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -215,3 +215,20 @@ def test_a_call_that_stays_in_its_day_is_told_anew_and_taken_back_from_nowhere()
     record = told.steps[-1].record
     assert record is not None
     assert [(row["anchor_at"], row["is_deleted"]) for row in record["calls"]] == [(T0, 0)]
+
+
+def test_a_passed_deadline_is_announced_under_one_id_whenever_it_is_found() -> None:
+    """After a crash the timer may come again behind other facts, or a fact outruns it: it is the same deadline."""
+    state = given(sent("r1", T0), accepted("a1", T0 + HOUR, to="r1")).state
+    deadline = T0 + HOUR + 7 * DAY
+    by_timer = pass_time(state, deadline, DEFAULT_POLICY, PRODUCTION)
+    meanwhile = step(state, messaged("m1", T0 + DAY), DEFAULT_POLICY, PRODUCTION).state
+    behind_a_fact = pass_time(meanwhile, deadline, DEFAULT_POLICY, PRODUCTION)
+    by_a_fact = step(meanwhile, messaged("m2", deadline + DAY), DEFAULT_POLICY, PRODUCTION)
+
+    told = [done.changes[0] for done in (by_timer, behind_a_fact, by_a_fact)]
+    assert [change["type"] for change in told] == ["permission_expired"] * 3
+    assert len({change["change_id"] for change in told}) == 1
+    assert len({change["version"] for change in told}) == 2
+    other = given(sent("r1", T0), accepted("a1", T0 + HOUR, to="r1", until=deadline + 1)).state
+    assert pass_time(other, deadline + 1, DEFAULT_POLICY, PRODUCTION).changes[0]["change_id"] != told[0]["change_id"]
