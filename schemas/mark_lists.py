@@ -64,8 +64,11 @@ class Marks(Sequence[Mark], Generic[Mark]):
         return self._raw is not None
 
     def may_name(self, name: str) -> bool:
-        """Whether `name` may stand in one of the marks. Cautious, and does not open the list."""
-        return self._text is None or self._text.find(orjson.dumps(name)) >= 0
+        """Whether `name` may stand in one of the marks. Cautious, and does not open the list: where something is
+        escaped there are several forms of a name.
+        """
+        text = self._text
+        return text is None or text.find(orjson.dumps(name)) >= 0 or text.find(b"\\") >= 0
 
     def __bool__(self) -> bool:
         return self._raw is None or len(self._raw) > 0  # no text is kept of an empty list

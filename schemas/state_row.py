@@ -41,8 +41,6 @@ _LISTS: Final[tuple[tuple[str, Any], ...]] = (
 _NAMES: Final = [name for name, _ in _LISTS]
 _KINDS: Final = [kind for _, kind in _LISTS]
 _KEYS: Final = [f',"{name}":'.encode() for name in _NAMES]
-_FOLLOWED: Final = b']],"'
-"""What stands where a list of marks ends and another key follows; never within a list, but in a string."""
 _NO_ROW: Final = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What reading anything that is no row comes to."""
 _NOT_OURS: Final = "a state row that is not of this program's form"
@@ -132,7 +130,7 @@ def open_state(value: bytes) -> PairState:
                 begun, last, others = found + len(key), place, others + 1
         if last >= 0:
             lists[last] = _unread(last, value[begun:-1])
-            if value.count(_FOLLOWED, head) != others:  # another key stands among or behind them
+            if value.count(b"]],", head) - value.count(b"]],[", head) != others:  # something else stands there
                 return decode_state(value)
         row: dict[str, Any] = orjson.loads(value[:head] + value[-1:])
         if not row.keys().isdisjoint(_NAMES):
@@ -199,7 +197,7 @@ def _shorter(walked: Walked, decisions: Sequence[Decision]) -> Sequence[Any]:
     fields: list[Any] = [*walked]
     if walked.decided_by is not None and walked.decided_by != LATEST and decisions:
         marks = marks_of(Decision, decisions)
-        # Of a list that nobody opened it was told, when it was read, that it is not the latest.
+        # Of a list that nobody opened it is not the latest: this encoder would have said so.
         if marks.is_opened and walked.decided_by == marks.raw[-1][0]:
             fields[_DECIDED_BY] = LATEST
     if walked.grant is not None and walked.grant[_LASTING:] == _LASTS:

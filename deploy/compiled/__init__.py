@@ -52,6 +52,7 @@ MODULES: Final = (
 """What a fact passes on its way from a stored row to a stored row. Modules whose types pydantic reads are not built:
 mypyc keeps no annotations."""
 LIBRARY: Final = "callgrant_core"
+LEVEL: Final = "3"
 FLAGS: Final = ["-fno-semantic-interposition", "-fvisibility=hidden", "-fno-plt"]
 """Nobody replaces a function of the library: its own calls may be direct, or inlined."""
 MANIFEST: Final = "manifest.json"

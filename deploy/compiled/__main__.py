@@ -14,7 +14,7 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-from deploy.compiled import FLAGS, LIBRARY, MANIFEST, MODULES, ROOT, digest, files, place, source
+from deploy.compiled import FLAGS, LEVEL, LIBRARY, MANIFEST, MODULES, ROOT, digest, files, place, source
 
 PATH_ENTRY: Final = "callgrant_compiled.pth"
 FAILED: Final = "failed"
@@ -76,9 +76,9 @@ def build(folder: Path) -> None:
 
     before = digest()
     paths = [str(source(module).relative_to(ROOT)) for module in MODULES]
-    extensions = mypycify(paths, opt_level="3", debug_level="0", target_dir=str(folder / "c"), group_name=LIBRARY)
+    extensions = mypycify(paths, opt_level=LEVEL, debug_level="0", target_dir=str(folder / "c"), group_name=LIBRARY)
     for extension in extensions:
-        extension.extra_compile_args += FLAGS
+        extension.extra_compile_args = [*extension.extra_compile_args, *FLAGS]  # they share one list
     command = build_ext(Distribution({"name": LIBRARY, "ext_modules": extensions}))
     command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")
     command.ensure_finalized()

@@ -109,12 +109,13 @@ class Timeline:
     def sent(self) -> list[Sequence[Any]]:
         """The requests known as sent, in the order of sending, as arrays."""
         if self._sent is None:
-            self._sent = requests.known_arrays(self.state.requests)
+            asked = self._asked
+            self._sent = requests.known_arrays(self.state.requests) if asked is None else asked.sent
         return self._sent
 
     def asked_like(self, other: "Timeline") -> None:
         """Nothing but words on the permission tell this pair from that of `other`: their requests are the same."""
-        self._asked, self._sent = other, other.sent
+        self._asked = other
 
     def ends_at(self, place: int) -> int | None:
         """When the request at `place` stops being on the user's screen."""

@@ -47,7 +47,9 @@ class Said(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """One way a fact can have been judged. `fit`: 0 as was announced, 1 all of it was announced, 2 not."""
+    """One way a fact can have been judged. `fit`: 0 as was announced, 1 in part (all of ours; before the cut, not
+    all that is left), 2 not.
+    """
 
     fit: int
     state: PairState
@@ -180,7 +182,7 @@ class PartitionFold:
 
     def _fit(self, pair: Folded, fact: PairFact, done: Step, at_ms: int) -> int:
         heard = pair.heard.by_fact.get(fact.fact_id, ())
-        if done.repeated or not (done.changes or heard):
+        if done.repeated or done.late or not (done.changes or heard):
             return 0
         ours = {said_in(change) for change in done.changes if change["fact_id"] is not None}
         if at_ms < self._cut_ms:  # retention cuts between records: of what one fact led to, some may be left
@@ -190,7 +192,7 @@ class PartitionFold:
             return 2
         version = done.state.version + pair.ahead
         then = {one.said for one in heard if one.version == version}
-        if ours == then:
+        if ours == then and (ours or not any(one.version > version for one in heard)):
             return 0
         later = [one.version for one in heard if one.version > version and one.said in ours - then]
         if later and ours == {one.said for one in heard if one.version == later[0]}:

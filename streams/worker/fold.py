@@ -91,11 +91,11 @@ class _Rows:
             state = open_state(value) if value is not None else PairState(phone_number_id=pair[0], user=pair[1])
         except StateUnreadable:
             state = None
-            self.is_damaged(key)
+            self.note_damaged(key)
         self._states[key] = state
         return state
 
-    def is_damaged(self, key: bytes) -> None:
+    def note_damaged(self, key: bytes) -> None:
         """Remember that the stored row of a pair, or a list in it, could not be read."""
         self._folded.unreadable.add(hashlib.sha256(key).hexdigest()[:16])
 
@@ -166,7 +166,7 @@ class FactFold:
             if not done.repeated:
                 rows.took(key, pair, done, state)
         except StateUnreadable:  # in a list that nobody had looked into
-            rows.is_damaged(key)
+            rows.note_damaged(key)
             folded.park(arrival, STATE_UNREADABLE)
             return
         except Exception as fault:  # noqa: BLE001 - step is total; should it not be, or an instant lie beyond every calendar, one fact must not stop its partition
@@ -204,7 +204,7 @@ def fold_deadlines(
         try:
             done = pass_time(state, until, policy, number)
         except StateUnreadable:
-            rows.is_damaged(key)
+            rows.note_damaged(key)
             continue
         if done.state is not state:
             rows.took(key, pair, done, state)

@@ -72,8 +72,8 @@ class Writer:
         fresh = folded.unreadable - self._unreadable
         for digest in sorted(fresh):
             log.error(
-                "partition %d: the stored state of key %s (sha256) cannot be read; facts of that %s are put aside as "
-                "state_unreadable and its row is left as it is",
+                "partition %d: the stored state of key %s (sha256) cannot be read; facts of that %s that need what is "
+                "damaged are put aside as state_unreadable, and what is damaged is left as it is",
                 partition,
                 digest,
                 self._of_a,

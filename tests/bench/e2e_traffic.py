@@ -2,7 +2,7 @@
 instant.
 
 `mixed` is the traffic of a provider, in the proportions in which the core is measured (`core.MIX`): requests are
-reported, their statuses come a second later, one in one and a half is answered, users write and calls ring. `replies`
+reported, their statuses come a second later, three in five are answered, users write and calls ring. `replies`
 is the worst there can be: nothing but users who say yes and no in turn, each of whom turns a standing.
 """
 

