@@ -153,7 +153,8 @@ async def test_what_cannot_be_judged_is_parked_and_health_tells_the_rest(stage: 
             await letters.more()
     reasons = {header(record.headers, "reason"): record.value for record in letters.records}
     assert reasons == {"unknown_provider": b"{not json", "not_an_object": b"[]", "commands_not_supported": b"{}"}
-    assert 'callgrant_worker_deadletters_total{reason="not_an_object"} 1.0' in worker.ask("metrics")[1]
+    parked = 'callgrant_worker_deadletters_total{reason="not_an_object"} 1.0'
+    await until(lambda: parked in worker.ask("metrics")[1])  # counted once the batch is done
 
     again = stage.worker()  # the same instance: its folder is held
     assert again.running is not None
