@@ -69,8 +69,8 @@ def onward(
 def _status(
     state: PairState, new: PairState, fact: MessageStatus, policy: Policy, number: Number, walked: Walked
 ) -> Onward | None:
-    """A status moves its own request; a delivery pushes untouched older ones aside. What it says of a request that was
-    answered may say that an answer came late: that is walked.
+    """A status moves its own request; a delivery pushes untouched older ones aside. What may say that an answer came
+    late is walked: a status of its request, or the delivery of a newer one before what was judged.
     """
     name, entries, held = fact.message_id, marks_of(Request, new.requests), marks_of(Request, state.requests)
     entry = entries[entries.find(name)[0]]
@@ -79,6 +79,9 @@ def _status(
     was = held[held.find(name)[0]]
     answered, moved = _is_answered(new, name), requests.delivered_at(was) != requests.delivered_at(entry)
     if answered and (moved or fact.status == "failed"):
+        return None
+    delivery = requests.delivered_at(entry)
+    if moved and delivery is not None and delivery <= walked.since:
         return None
     if not moved and (was.read_at, was.failed_at, was.error_code) == (entry.read_at, entry.failed_at, entry.error_code):
         return Onward(None, ((), ()), None, walked)  # the provider's word on the sending stands in no row
@@ -134,7 +137,8 @@ def _sent(
         return None
     if any(_has(raw, _SENT) and (raw[_SENT], raw[0]) > (at, name) for raw in held.raw):
         return None
-    if there and (_has(held.raw[place], _DELIVERED) or _has(held.raw[place], _READ)) and _pushes(new, name):
+    arrived = there and (_has(held.raw[place], _DELIVERED) or _has(held.raw[place], _READ))
+    if arrived and (at == walked.since or _pushes(new, name)):
         return None
     walk = Walk.on(state, policy, number, walked)
     priors = walked.priors + prior_letter(walk.hold)

@@ -251,3 +251,21 @@ def test_a_status_of_a_request_that_nobody_answered_touches_that_request_alone(
         assert on is not None
         assert (on.lines, on.lives[0], [life.request_id for life in on.lives[1]]) == (None, (), touched)
         assert on.walked == given(*before).state.walked, "the next fact goes on from where this one did"
+
+
+def test_a_delivery_told_late_says_that_an_older_request_was_answered_too_late() -> None:
+    """The delivery of a newer request ended the older one before its answer, which had been judged in time."""
+    the_same_anew(
+        [
+            sent("r1", T0),
+            sent("r2", T0 + DAY),
+            accepted("a1", T0 + 2 * DAY, to="r1"),
+            accepted("a2", T0 + 2 * DAY + HOUR, to="r1"),
+            delivered("r2", T0 + DAY + 5),
+        ]
+    )
+
+
+def test_a_request_told_late_that_had_arrived_in_the_second_of_an_answer_says_that_it_came_too_late() -> None:
+    at = T0 + 2 * DAY
+    the_same_anew([sent("r1", T0), delivered("r2", at), accepted("a1", at, to="r1"), sent("r2", at)])
