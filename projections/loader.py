@@ -28,6 +28,7 @@ from projections.filling import Filling
 from projections.inserter import Inserter
 from projections.metrics import Metrics
 from projections.progress import PartitionProgress, Phase, Progress, ProgressUnknown
+from projections.refusals import heed_refusals
 from projections.settings import ProjectionSettings
 from projections.store import Store
 from schemas.topics import MAX_RECORD_BYTES, TopicNames
@@ -145,6 +146,7 @@ class Loader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             )
             try:
                 await consumer.start()
+                heed_refusals(consumer._coordinator)  # noqa: SLF001 - of an exactly pinned library
                 consumer.subscribe([self.topic], listener=self)
             except KafkaError as fault:
                 await consumer.stop()

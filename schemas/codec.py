@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.events import FACT_TYPES, Fact
 
-_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {name: TypeAdapter(kind) for name, kind in FACT_TYPES.items()}
+_VALIDATE: Final = {name: TypeAdapter[Any](kind).validator.validate_python for name, kind in FACT_TYPES.items()}
+"""By type of fact. The validator's own function: an adapter's is a Python function around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,11 @@ def decode_fact(value: bytes) -> Fact | Unreadable:
 def fact_of(fields: dict[str, Any]) -> Fact | Unreadable:
     """The fact of a parsed object."""
     name = fields.get("type")
-    adapter = _ADAPTERS.get(name) if isinstance(name, str) else None
-    if adapter is None:
+    validate = _VALIDATE.get(name) if isinstance(name, str) else None
+    if validate is None:
         return Unreadable(reason="unknown_fact_type", path="$.type", detail="no reader knows this type of fact")
     try:
-        fact: Fact = adapter.validate_python(fields)
+        fact: Fact = validate(fields)
     except ValidationError as fault:
         return unreadable(fault, "unreadable_fact")
     return fact

@@ -40,10 +40,20 @@ Source = Literal["gateway", "worker", "api", "projection", "operator"]
 Outcome = Literal["retried", "dropped"]
 
 
-@lru_cache(maxsize=4_096)  # facts of one batch share their seconds
+_TWO_DIGITS: Final = [f"{number:02d}" for number in range(60)]
+
+
 def rfc3339(at: int) -> str:
     """Epoch seconds as RFC 3339 in UTC, e.g. `2026-03-02T09:00:00Z`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    day, second = divmod(at, 86_400)
+    minute, second = divmod(second, 60)
+    hour, minute = divmod(minute, 60)
+    return f"{_date(day)}T{_TWO_DIGITS[hour]}:{_TWO_DIGITS[minute]}:{_TWO_DIGITS[second]}Z"
+
+
+@lru_cache(maxsize=1_024)  # what comes in is of few days, and every record names an instant in its headers
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
 
 
 def rfc3339_ms(at_ms: int) -> str:

@@ -170,10 +170,10 @@ def unopened(kind: type[Named], raw: list[list[Any]]) -> Marks[Named]:
 
 def _checked(kind: Any, raw: Any) -> list[list[Any]]:
     least, most = _WIDTHS[kind]
-    if raw.__class__ is not list:
+    if type(raw) is not list:
         raise TypeError(kind.__name__)
     for each in raw:
-        if each.__class__ is not list or not least <= len(each) <= most:
+        if type(each) is not list or not least <= len(each) <= most:
             raise TypeError(kind.__name__)
     arrays: list[list[Any]] = raw
     return arrays
@@ -185,7 +185,7 @@ def _shortened(mark: tuple[Any, ...]) -> Sequence[Any]:
     while mark[last - 1] is None:
         last -= 1
     raw = mark[:last]
-    letters = _LETTERS.get(mark.__class__)
+    letters = _LETTERS.get(type(mark))
     if letters is None:
         return raw
     array = [*raw]
@@ -241,6 +241,6 @@ def _made(kind: type[Mark], raw: Sequence[Any]) -> Mark:
     fields = [*raw, *_ENDS[kind][width]]
     if words is not None:
         _reword(fields, words)
-    if kind is Request and fields[_TEMPLATE].__class__ is list:
+    if kind is Request and type(fields[_TEMPLATE]) is list:
         fields[_TEMPLATE] = tuple(fields[_TEMPLATE])
     return filled(kind, fields)

@@ -157,6 +157,10 @@ class Policy(_Strict):
         """A short name of the rules a number of this profile is judged by: under other rules another one."""
         return self._rules[profile]
 
+    def profile_of(self, rules: str) -> ProfileName | None:
+        """The profile whose rules have this short name; None: they are of another policy file."""
+        return next((name for name in PROFILES if self._rules[name] == rules), None)
+
     def blocked_countries(self, at: int) -> Sequence[str]:
         """The business countries from which no call may be started at `at` (domain 2.4)."""
         entries = self.bic_blocked_business_countries

@@ -41,6 +41,10 @@ _LISTS: Final[tuple[tuple[str, Any], ...]] = (
 _NAMES: Final = [name for name, _ in _LISTS]
 _KINDS: Final = [kind for _, kind in _LISTS]
 _KEYS: Final = [f',"{name}":'.encode() for name in _NAMES]
+_PLACES: Final = {name.encode(): place for place, name in enumerate(_NAMES)}
+_NO_LISTS: Final[tuple[Sequence[Any], ...]] = ((),) * len(_LISTS)
+_OPENING: Final = b'":[['
+"""Between the name of a list and its first mark: lists that are empty are left out."""
 _NO_ROW: Final = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What reading anything that is no row comes to."""
 _NOT_OURS: Final = "a state row that is not of this program's form"
@@ -48,21 +52,21 @@ _NOT_OURS: Final = "a state row that is not of this program's form"
 
 def judged(state: PairState, version: int, at: int, received_at: int) -> PairState:
     """The state as the next version, judged at `at`."""
-    fields: list[Any] = [*state]
+    fields: list[Any] = list(state)
     fields[_VERSION], fields[_JUDGED_AT], fields[_RECORDED_AT] = version, at, received_at
     return filled(PairState, fields)
 
 
 def continued(state: PairState, due_at: int | None, walked: Walked | None) -> PairState:
     """The state with what was judged of it."""
-    fields: list[Any] = [*state]
+    fields: list[Any] = list(state)
     fields[_DUE_AT], fields[_WALKED] = due_at, walked
     return filled(PairState, fields)
 
 
 def with_field(state: PairState, place: int, value: Any) -> PairState:
     """The state with another value in the field at `place`: `_replace` at a fifth of its cost."""
-    fields: list[Any] = [*state]
+    fields: list[Any] = list(state)
     fields[place] = value
     return filled(PairState, fields)
 
@@ -117,36 +121,42 @@ def open_state(value: bytes) -> PairState:
     `StateUnreadable`. `walked` may name the word that decided as the latest one (`decider_named`). A row of any other
     form is read as `decode_state` does.
     """
-    lists: list[Sequence[Any]] = [(), (), (), (), ()]
-    head, begun, last, others = len(value) - 1, 0, -1, -1
     try:
-        for place, key in enumerate(_KEYS):
-            found = value.find(key, begun)
-            if found >= 0:
-                if last < 0:
-                    head = found
-                else:
-                    lists[last] = _unread(last, value[begun:found])
-                begun, last, others = found + len(key), place, others + 1
-        if last >= 0:
-            lists[last] = _unread(last, value[begun:-1])
-            if value.count(b"]],", head) - value.count(b"]],[", head) != others:  # something else stands there
-                return decode_state(value)
-        row: dict[str, Any] = orjson.loads(value[:head] + value[-1:])
-        if not row.keys().isdisjoint(_NAMES):
-            return decode_state(value)
-        state = _state(row, lists)
+        state = _opened(value)
     except _NO_ROW:
+        state = None
+    if state is None:
         return decode_state(value)
     if state.walked is not None and state.walked.decided_by == LATEST and not state.decisions:
         raise StateUnreadable(_NOT_OURS)
     return state
 
 
-def _unread(place: int, text: bytes) -> Marks[Any]:
-    if text[:2] != b"[[" or text[-2:] != b"]]":
-        raise TypeError(_NAMES[place])
-    return Marks(_KINDS[place], None, text=text)
+def _opened(value: bytes) -> PairState | None:
+    """The row with its lists unread; None where it is not of the form that `encode_state` gives. A quote inside of a
+    text is escaped, so that only a key has the bytes of a key."""
+    parts = value.split(_OPENING)
+    head, lists, last = parts[0], list(_NO_LISTS), len(parts) - 1
+    if last > 0:
+        cut = head.rfind(b',"')
+        place = _PLACES.get(head[cut + 2 :], -1)
+        if place < 0:
+            return None
+        head = head[:cut] + b"}"
+        for turn in range(1, last):
+            part = parts[turn]
+            cut = part.rfind(b']],"')
+            following = _PLACES.get(part[cut + 4 :], -1) if cut >= 0 else -1
+            if following <= place:
+                return None
+            lists[place] = Marks(_KINDS[place], None, text=b"[[" + part[: cut + 2])
+            place = following
+        part = parts[last]
+        if part[-3:] != b"]]}":
+            return None
+        lists[place] = Marks(_KINDS[place], None, text=b"[[" + part[:-1])
+    row: dict[str, Any] = orjson.loads(head)
+    return _state(row, lists) if row.keys().isdisjoint(_NAMES) else None
 
 
 def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
@@ -155,11 +165,14 @@ def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
     number, user, due_at = row["phone_number_id"], row["user"], row.get("due_at")
     version, judged_at, recorded_at = row["version"], row["judged_at"], row["recorded_at"]
     aliases, dropped, late = row.get("aliases", ()), row.get("dropped", 0), row.get("late", 0)
-    for integer in (version, judged_at, recorded_at, dropped, late, 0 if due_at is None else due_at):
-        if integer.__class__ is not int:
-            raise TypeError("no integer")
-    for text in (number, user, *aliases):
-        if text.__class__ is not str:
+    if not (type(version) is type(judged_at) is type(recorded_at) is type(dropped) is type(late) is int):
+        raise TypeError("no integer")
+    if due_at is not None and type(due_at) is not int:
+        raise TypeError("no integer")
+    if not type(number) is type(user) is str:
+        raise TypeError("no text")
+    for alias in aliases:
+        if type(alias) is not str:
             raise TypeError("no text")
     decisions, requests, refusals, calls, messages = lists
     base, walked = row.get("base"), row.get("walked")
@@ -194,7 +207,7 @@ def _base(row: list[Any]) -> Base:
 
 def _shorter(walked: Walked, decisions: Sequence[Decision]) -> Sequence[Any]:
     """What was walked, without the id of the word that decided where that is the latest one."""
-    fields: list[Any] = [*walked]
+    fields: list[Any] = list(walked)
     if walked.decided_by is not None and walked.decided_by != LATEST and decisions:
         marks = marks_of(Decision, decisions)
         # Of a list that nobody opened it is not the latest: this encoder would have said so.
@@ -209,7 +222,7 @@ def decider_named(walked: Walked, decisions: Sequence[Decision]) -> Walked:
     """`walked` with the id of the word that decided, also where that is the latest one."""
     if walked.decided_by != LATEST:
         return walked
-    fields: list[Any] = [*walked]
+    fields: list[Any] = list(walked)
     fields[_DECIDED_BY] = marks_of(Decision, decisions).raw[-1][0]
     return filled(Walked, fields)
 
@@ -226,7 +239,7 @@ def _walked(row: list[Any]) -> Walked:
 def _grant(fields: Sequence[Any] | None) -> tuple[Any, ...] | None:
     if fields is None:
         return None
-    return tuple([tuple(part) if part.__class__ is list else part for part in fields])
+    return tuple([tuple(part) if type(part) is list else part for part in fields])
 
 
 def version_of(value: bytes) -> int:

@@ -47,6 +47,7 @@ MODULES: Final = (
     "streams.providers.replies",
     "streams.providers.translation",
     "streams.worker.fold",
+    "streams.worker.rows",
     "streams.worker.translation",
 )
 """What a fact passes on its way from a stored row to a stored row. Modules whose types pydantic reads are not built:

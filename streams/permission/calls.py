@@ -7,25 +7,38 @@ report, whatever its end was called (A12; design 15, calls).
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.mark_lists import arrays_of, field_of
+from schemas.mark_lists import arrays_of, either_form, field_of
 from schemas.marks import Call
 
 PULSE_S = 6
 _STARTED, _ACCEPTED = Call._fields.index("started_at"), Call._fields.index("accepted_at")
-_DURATION = Call._fields.index("duration_s")
+_DURATION, _DIRECTION = Call._fields.index("duration_s"), Call._fields.index("direction")
+_ENDED, _TERMINATED = Call._fields.index("ended_at"), Call._fields.index("terminated_at")
+_FORMS = {name: either_form(Call, _DIRECTION, name) for name in ("business_initiated", "user_initiated")}
 
 
 def connected_at(call: Call) -> int | None:
     """When it was picked up: its start time, else the report of the pick-up, else its end less its duration; None:
     never.
     """
-    if call.started_at is not None:
-        return call.started_at
-    if call.accepted_at is not None:
-        return call.accepted_at
-    if call.duration_s and (end := call.ended_at if call.ended_at is not None else call.terminated_at) is not None:
-        return end - call.duration_s
-    return None
+    return _picked_up(call.started_at, call.accepted_at, call.duration_s, call.ended_at, call.terminated_at)
+
+
+def connected_in(array: Sequence[Any]) -> int | None:
+    """`connected_at` of a call's array, which need not be made for it."""
+    started, accepted, duration = field_of(array, _STARTED), field_of(array, _ACCEPTED), field_of(array, _DURATION)
+    return _picked_up(started, accepted, duration, field_of(array, _ENDED), field_of(array, _TERMINATED))
+
+
+def _picked_up(
+    started_at: int | None, accepted_at: int | None, duration_s: int | None, ended_at: int | None, over_at: int | None
+) -> int | None:
+    if started_at is not None:
+        return started_at
+    if accepted_at is not None:
+        return accepted_at
+    end = ended_at if ended_at is not None else over_at
+    return end - duration_s if duration_s and end is not None else None
 
 
 def is_over(call: Call) -> bool:
@@ -66,21 +79,17 @@ def begun_at(call: Call) -> int:
 def connected_starts(calls: Sequence[Call], direction: str | None = None) -> list[int]:
     """When calls were picked up, sorted; of one direction, or of both."""
     starts: list[int] = []
-    for place, raw in enumerate(arrays_of(calls)):
-        if not may_be_connected(raw):  # most are not, and need not be made
-            continue
-        call = calls[place]
-        start = connected_at(call)
-        if start is not None and (direction is None or call.direction == direction):
+    for array in arrays_of(calls):
+        start = connected_in(array)
+        if start is not None and (direction is None or is_of(array, direction)):
             starts.append(start)
     starts.sort()
     return starts
 
 
-def may_be_connected(raw: Sequence[Any]) -> bool:
-    """Whether the call of an array can have a `connected_at`: it need not be made where it cannot."""
-    signs = field_of(raw, _STARTED), field_of(raw, _ACCEPTED), field_of(raw, _DURATION)
-    return signs != (None, None, None)
+def is_of(array: Sequence[Any], direction: str) -> bool:
+    """Whether the call of an array is known to be of that direction."""
+    return field_of(array, _DIRECTION) in _FORMS[direction]
 
 
 def pulses_of(duration_s: int | None) -> int:

@@ -82,7 +82,7 @@ def _with_mark(state: PairState, fact: PairFact) -> PairState:
         case MessageStatus():
             return _with_requests(state, _with_status(state.requests, fact))
         case UserMessaged():
-            return _with_message(state, Message(fact.fact_id, fact.occurred_at))
+            return _with_message(state, filled(Message, (fact.fact_id, fact.occurred_at)))
         case PermissionReplied() | ReadingTaken() | UserNumberChanged():
             return _with_decision(state, _word(fact))
         case RequestSent():
@@ -158,7 +158,7 @@ def _with_status(entries: Sequence[Request], fact: MessageStatus) -> Sequence[Re
     marks = marks_of(Request, entries)
     place, there = marks.find(fact.message_id)
     held = marks[place] if there else Request(fact.message_id)
-    fields: list[Any] = [*held]
+    fields: list[Any] = list(held)
     field = _STATUS_FIELD[fact.status]
     fields[field] = smaller(fields[field], fact.occurred_at)
     if fact.status == "failed":
@@ -218,7 +218,7 @@ def _with_call(
         newest = max((held.disposed_at or 0, held.disposition or ""), (fact.occurred_at, fact.outcome))
         merged = held._replace(disposed_at=newest[0], disposition=newest[1])
         return entries if merged == held and there else marks.put(place, merged, instead=there)
-    fields: list[Any] = [*held]
+    fields: list[Any] = list(held)
     for field, value in ((_CALL_RECORDED, fact.recorded_at), *_said_of_call(fact)):
         if value is not None:
             fields[field] = smaller(fields[field], value)

@@ -56,7 +56,7 @@ def settled(state: PairState, policy: Policy, number: Number, horizon_s: int | N
     hold, base, words = line.hold, state.base, line.state.decisions
     service = service_until(line)
     gone = [entry for entry in state.requests if _first(entry) <= until]
-    return state._replace(
+    rest = state._replace(
         base=Base(
             until=until,
             reason=hold.reason,
@@ -74,8 +74,9 @@ def settled(state: PairState, policy: Policy, number: Number, horizon_s: int | N
         refusals=tuple(mark for mark in state.refusals if mark.at > until or _still_blocks(mark, state.refusals)),
         calls=tuple(call for call in state.calls if begun_at(call) > until),
         messages=tuple(message for message in state.messages if message.at > until),
-        walked=None,
     )
+    # Walked at once, not with the next fact: by then the number may be of another profile.
+    return rest._replace(walked=timeline(rest, rest.judged_at, policy, number).walked(number))
 
 
 def _requests(state: PairState) -> Iterable[tuple[int, int]]:

@@ -5,7 +5,7 @@ to the last field (a law in the tests). Refuses whatever is not plain at a glanc
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.events import (
     CallConnected,
@@ -35,17 +35,23 @@ _SENT, _FAILED = Request._fields.index("sent_at"), Request._fields.index("failed
 _DELIVERED, _READ = Request._fields.index("delivered_at"), Request._fields.index("read_at")
 
 
-class Onward(NamedTuple):
+class Onward:
     """What the fact did: the judgement before and after it, None where nothing that is held or announced can differ;
     the requests it touched, as they were and as they are; the call, likewise.
 
     `walked`: what the next fact continues from.
     """
 
-    lines: tuple[Timeline, Timeline] | None
-    lives: tuple[Sequence[Life], Sequence[Life]]
-    call: tuple[Call | None, Call] | None
-    walked: Walked
+    __slots__ = ("call", "lines", "lives", "walked")
+
+    def __init__(
+        self,
+        lines: tuple[Timeline, Timeline] | None,
+        lives: tuple[Sequence[Life], Sequence[Life]],
+        call: tuple[Call | None, Call] | None,
+        walked: Walked,
+    ) -> None:
+        self.lines, self.lives, self.call, self.walked = lines, lives, call, walked
 
 
 def onward(

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from schemas.mark_lists import arrays_of, field_of
+from schemas.mark_lists import arrays_of, field_of, filled
 from schemas.marks import Decision, Refusal, Request
 from schemas.policy import Policy
 
@@ -156,7 +156,7 @@ def waiting(request: Request, aside: int | None, at: int, policy: Policy, attemp
         final, pushed = "superseded", aside
     else:
         final = "expired_no_response" if at >= ends else "open"
-    return Life(
+    fields = (
         request.message_id,
         request.kind or "",
         request.template,
@@ -178,6 +178,7 @@ def waiting(request: Request, aside: int | None, at: int, policy: Policy, attemp
         ends,
         final,
     )
+    return filled(Life, fields)
 
 
 def _unanswered_ends_at(request: Request, aside: int | None, policy: Policy) -> int | None:
@@ -238,7 +239,7 @@ def _life(
     if anchor_at is None:
         signs = (request.status_sent_at, request.delivered_at, request.read_at, request.failed_at, first.at)
         anchor_at = min([sign for sign in signs if sign is not None])
-    return Life(
+    fields = (
         request.message_id,
         request.kind or "",
         request.template,
@@ -260,6 +261,7 @@ def _life(
         ends,
         final,
     )
+    return filled(Life, fields)
 
 
 def refused(refusal: Refusal) -> Life:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from schemas.mark_lists import arrays_of, either_form, field_of
+from schemas.mark_lists import arrays_of, field_of, filled
 from schemas.marks import Call, Decision, Request
 from schemas.policy import Policy
 from schemas.state import PairState, Walked
@@ -37,8 +37,7 @@ _PRIOR_LETTERS = {"never": "n", "declined": "d", "expired": "e", "revoked": "r",
 _PRIORS = {letter: prior for prior, letter in _PRIOR_LETTERS.items()}
 NOTHING_WALKED = (*grants.NOTHING[1:], None, (), "")
 """What a walk over no evidence comes to, behind its rules and its instant."""
-_CONTEXT, _DIRECTION = Decision._fields.index("context_id"), Call._fields.index("direction")
-_BY_USER = either_form(Call, _DIRECTION, streak.USER)
+_CONTEXT = Decision._fields.index("context_id")
 ANOMALIES = frozenset(
     {"downgrade", "reply_to_expired_request", "revoke_without_grant", "same_second_conflict", "unknown_request"}
 )
@@ -199,7 +198,7 @@ class Timeline:
             if self._priors is not None
             else "".join([_PRIOR_LETTERS[self._prior(place)] for place in range(len(self.book.sent))])
         )
-        return Walked(
+        fields = (
             self.policy.rules_of(number.profile),
             self.since,
             hold.reason,
@@ -210,6 +209,7 @@ class Timeline:
             self.unanswered,
             known,
         )
+        return filled(Walked, fields)
 
 
 def _answers(words: Sequence[Decision]) -> dict[str, list[Decision]]:
@@ -246,9 +246,11 @@ def timeline(state: PairState, at: int, policy: Policy, number: Number, beside: 
     return line
 
 
-def goes_on(state: PairState, at: int, policy: Policy, number: Number) -> Walked | None:
-    """What was judged so far, where it holds at `at` still: under the same rules, with nothing run out on the way."""
-    walked, rules = state.walked, policy.rules_of(number.profile)
+def goes_on(state: PairState, at: int, rules: str) -> Walked | None:
+    """What was judged so far, where it holds at `at` still: under these rules (`Policy.rules_of`), with nothing run
+    out on the way.
+    """
+    walked = state.walked
     if walked is None and not (state.decisions or state.refusals or state.calls or state.base):
         if any(entry.sent_at is not None for entry in state.requests):
             return None
@@ -256,6 +258,18 @@ def goes_on(state: PairState, at: int, policy: Policy, number: Number) -> Walked
     if walked is None or walked.by != rules or at < state.judged_at:
         return None
     return None if state.due_at is not None and at >= state.due_at else walked
+
+
+def judged_as(state: PairState, policy: Policy, number: Number, rules: str) -> Number:
+    """The number as it was when the pair was judged last, of which a walk asks the profile alone. `number` itself where
+    the rules are the same, or those of then are of another policy file: that is another generation. `rules`: the
+    present ones (`Policy.rules_of`).
+    """
+    walked = state.walked
+    if walked is None or walked.by == rules:
+        return number
+    profile = policy.profile_of(walked.by)
+    return number if profile is None else Number(profile=profile)
 
 
 def resumed(state: PairState, at: int, policy: Policy, walk: "Walk", priors: str) -> Timeline:
@@ -365,8 +379,8 @@ class Walk:
     def on(cls, state: PairState, policy: Policy, number: Number, walked: Walked) -> "Walk":
         """From where the last one stopped."""
         walked = decider_named(walked, state.decisions)
-        grant = Grant(*walked.grant) if walked.grant is not None else None
-        hold = Hold(grant, walked.reason, walked.decided_by, walked.flags, walked.confirmed)
+        grant = filled(Grant, walked.grant) if walked.grant is not None else None
+        hold = filled(Hold, (grant, walked.reason, walked.decided_by, walked.flags, walked.confirmed))
         return cls(state, policy, number, hold, walked.streak, walked.since)
 
     def reach(self, at: int) -> None:
@@ -523,12 +537,10 @@ def _other_signs(state: PairState) -> list[int]:
     signs = [state.base.service_at] if state.base is not None else []
     if state.messages:
         signs.append(state.messages[-1].at)
-    for place, raw in enumerate(arrays_of(state.calls)):
-        if calls.may_be_connected(raw) or field_of(raw, _DIRECTION) in _BY_USER:  # other calls need not be made
-            call = state.calls[place]
-            at = calls.begun_at(call) if call.direction == streak.USER else calls.connected_at(call)
-            if at is not None:
-                signs.append(at)
+    for place, array in enumerate(arrays_of(state.calls)):
+        at = calls.begun_at(state.calls[place]) if calls.is_of(array, streak.USER) else calls.connected_in(array)
+        if at is not None:
+            signs.append(at)
     return signs
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.events import MessageStatus, PairFact, ReadingTaken
 from schemas.ids import is_wa_id
-from schemas.mark_lists import marks_of
+from schemas.mark_lists import filled, marks_of
 from schemas.marks import Call, Request
 from schemas.policy import Policy
 from schemas.state import PairState
@@ -27,7 +27,7 @@ from streams.permission.number import Number
 from streams.permission.onward import Onward, onward
 from streams.permission.requests import Life
 from streams.permission.rows import call_row, change_row, grant_row, request_row
-from streams.permission.standing import Timeline, goes_on, timeline
+from streams.permission.standing import Timeline, goes_on, judged_as, timeline
 from streams.permission.windows import DAY_S
 
 Change = dict[str, Any]
@@ -56,7 +56,7 @@ def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horiz
     """The pair after one more fact: the new state, what is announced, which rows changed, what another pair must
     hear.
     """
-    if state.forwards_to is not None:
+    if state.links:
         return _handed_on(state, fact)
     if too_late(state, fact, horizon_s):
         late = state._replace(version=state.version + 1, late=state.late + 1)
@@ -67,15 +67,21 @@ def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horiz
     at = max(state.judged_at, fact.occurred_at)
     received = max(state.recorded_at, fact.recorded_at)
     new = judged(evidence, state.version + 1, at, received)
-    if new.forwards_to is not None:
+    if new.links:
         return _became_forwarding(state, new, fact, policy, number)
     due = state.due_at is not None and at >= state.due_at
-    if not due and _is_quiet(fact, state, new):
-        return Step(settled(new, policy, number, horizon_s), new.due_at, record=_record(new, NO_ROWS, (), fact))
-    walked = goes_on(state, at, policy, number)
+    rules = policy.rules_of(number.profile)
+    was = judged_as(state, policy, number, rules)
+    if was is number and not due and _is_quiet(fact, state, new):
+        return _stepped(settled(new, policy, number, horizon_s), new.due_at, (), _record(new, NO_ROWS, (), fact))
+    walked = goes_on(state, at, rules)
     if walked is not None and (on := onward(state, new, fact, policy, number, walked)) is not None:
         return _gone_on(new, fact, on, policy, number, horizon_s)
-    return _walked(state, new, fact, policy, number, horizon_s)
+    return _walked(state, new, fact, policy, number, was, horizon_s)
+
+
+def _stepped(state: PairState, deadline: int | None, changes: tuple[Change, ...], record: Row) -> Step:
+    return filled(Step, (state, deadline, changes, record, False, (), False))
 
 
 def gather(state: PairState, fact: PairFact) -> Step:
@@ -109,22 +115,34 @@ def _gone_on(new: PairState, fact: PairFact, on: Onward, policy: Policy, number:
         new = continued(new, new.due_at, on.walked)
     rows = _told_rows(new, _told_lives(*on.lives), held, _told_call(on.call))
     record = _record(new, rows, changes, fact)
-    return Step(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)
+    return _stepped(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)
 
 
 def _walked(
-    state: PairState, new: PairState, fact: PairFact, policy: Policy, number: Number, horizon_s: int | None
+    state: PairState,
+    new: PairState,
+    fact: PairFact,
+    policy: Policy,
+    number: Number,
+    was: Number,
+    horizon_s: int | None,
 ) -> Step:
-    """All evidence is walked, without the fact and with it: it came out of order, or is of no plain kind."""
+    """All evidence is walked, without the fact and with it: it came out of order, is of no plain kind, or is the first
+    since the number turned out to be of another profile. Then what was told so far was told of `was`, and is corrected.
+    """
     at = new.judged_at
     before = timeline(state, at, policy, number)
     after = timeline(new, at, policy, number, before)
+    if was is not number:
+        notices = before.notices
+        before = timeline(state, at, policy, was)
+        before.notices = notices  # what other rules would have said on the way is no news
     new = continued(new, _until(after), after.walked(number))
     changes: list[Change] = []
     rows_before = before
     if (out := ran_out(before, since=state.judged_at)) is not None:
-        rows_before = timeline(state, state.judged_at, policy, number)
-        changes.append(told_of_expiry(state, out, rows_before, timeline(state, out.expires_at or at, policy, number)))
+        rows_before = timeline(state, state.judged_at, policy, was)
+        changes.append(told_of_expiry(state, out, rows_before, timeline(state, out.expires_at or at, policy, was)))
     if isinstance(fact, ReadingTaken):
         local = timeline(state, fact.occurred_at, policy, number)
         changes += drifted(new, fact, local, before, after, policy, number)
@@ -135,8 +153,9 @@ def _walked(
 
 def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> Step:
     """The pair when its clock reaches `until` without a fact: announces the grant that ran out. Nothing due: `state`
-    itself.
+    itself. Other rules wait for the next fact, so that it does not matter which of both comes first.
     """
+    number = judged_as(state, policy, number, policy.rules_of(number.profile))
     deadline = deadline_of(state, policy, number)
     if deadline is None or until < deadline:
         return Step(state, deadline)
@@ -196,7 +215,8 @@ def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy:
     if not hands_on:
         return Step(row, record=_record(row, NO_ROWS, (), fact))
     at = new.judged_at
-    before, after = timeline(state, at, policy, number), timeline(row, at, policy, number)
+    was = judged_as(state, policy, number, policy.rules_of(number.profile))
+    before, after = timeline(state, at, policy, was), timeline(row, at, policy, number)
     change = merged(row, fact, before, after)
     # What the canonical pair's rows do not outrank, because with all evidence it is of another day or is not at all.
     gone = _rows(row, before, after)
@@ -240,17 +260,22 @@ def _told_rows(
     """The rows that differ, each whole; what is no longer true, or moved to another day, once more with
     `is_deleted`.
     """
-    number, user, version = new.phone_number_id, new.user, row_version(new)
+    return {
+        "requests": _whole(new, [request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]),
+        "grants": _whole(new, [grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]),
+        "calls": _whole(new, rung[0], rung[1]),
+    }
 
-    asked = [request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]
-    given = [grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]
-    told: dict[str, list[Row]] = {}
-    for name, (gone, is_so) in (("requests", asked), ("grants", given), ("calls", rung)):
-        told[name] = rows = [*gone, *is_so]
-        for place, row in enumerate(rows):
-            row["phone_number_id"], row["user"], row["version"] = number, user, version
-            row["is_deleted"] = 1 if place < len(gone) else 0
-    return told
+
+def _whole(new: PairState, gone: Sequence[Row], so: Sequence[Row]) -> list[Row]:
+    """Rows with the pair and its version: `gone` are no longer true, `so` are."""
+    if not gone and not so:
+        return []
+    number, user, version, rows = new.phone_number_id, new.user, row_version(new), [*gone, *so]
+    for place, row in enumerate(rows):
+        row["phone_number_id"], row["user"], row["version"] = number, user, version
+        row["is_deleted"] = 1 if place < len(gone) else 0
+    return rows
 
 
 def _lives(before: Timeline, after: Timeline) -> tuple[list[Life], list[Life]]:

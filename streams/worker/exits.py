@@ -67,7 +67,8 @@ class Watchdog(threading.Thread):
     """Ends a worker that no longer gets anywhere. A thread, so that it sees a blocked event loop too.
 
     One time-out ends Faust's recovery for good, without a crash or an error line; the way out is a restart from the
-    committed offsets. `stall_s` must exceed the producer's request timeout, `frozen_s` is the session.
+    committed offsets. `stall_s` must exceed the producer's request timeout, `frozen_s` is the session. Records that
+    wait and are never delivered leave no trace here: `undelivered` looks for them.
     """
 
     def __init__(

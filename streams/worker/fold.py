@@ -17,7 +17,7 @@ from schemas.changes import encode_change
 from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import cloud_event
 from schemas.events import PairFact
-from schemas.ids import Pair, derived_id, parse_pair, partition_of
+from schemas.ids import derived_id, parse_pair, partition_of
 from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
 from schemas.records import encode_record
@@ -81,14 +81,18 @@ class _Rows:
         self._numbers: dict[str, Number] = {}
         self._deadlines: dict[bytes, int | None] = {}  # of the rows that changed
 
-    def load(self, key: bytes, pair: Pair) -> PairState | None:
+    def has(self, key: bytes) -> bool:
+        """Whether the key was met in this batch."""
+        return key in self._states
+
+    def load(self, key: bytes, phone_number_id: str, user: str) -> PairState | None:
         """The state as it is now; None when the stored row cannot be read: then nothing of the pair is written."""
         if key in self._states:
             return self._states[key]
         value = self._get(key)
         state: PairState | None
         try:
-            state = open_state(value) if value is not None else PairState(phone_number_id=pair[0], user=pair[1])
+            state = open_state(value) if value is not None else PairState(phone_number_id=phone_number_id, user=user)
         except StateUnreadable:
             state = None
             self.note_damaged(key)
@@ -106,7 +110,7 @@ class _Rows:
             number = self._numbers[phone_number_id] = self._number_of(phone_number_id)
         return number
 
-    def took(self, key: bytes, pair: Pair, done: Step, before: PairState) -> None:
+    def took(self, key: bytes, done: Step, before: PairState) -> None:
         """Remember a step's state and write down what it tells; what another pair must hear goes back to the log.
 
         All is encoded before anything is kept: where the encoder refuses, the step has not happened.
@@ -114,7 +118,7 @@ class _Rows:
         forwards = [fact_row(fact) for fact in done.forwards]
         told = done.state is not before
         changes = [_change_row(key, change) for change in done.changes] if told else []
-        record = _record_row(key, pair, done.state, done.record) if told and done.record is not None else None
+        record = _record_row(key, done.state, done.record) if told and done.record is not None else None
         for row in forwards:
             self._folded.forwards[partition_of(row.key or b"", self._partitions)].append(row)
         if not told:
@@ -151,20 +155,20 @@ class FactFold:
     def take(self, arrival: Arrival) -> None:
         """Fold the next record."""
         folded, rows, policy = self._folded, self._rows, self._policy
-        fact = _fact_of(arrival, self._partitions)
+        fact = self._fact_of(arrival)
         if isinstance(fact, Unreadable):
             folded.park(arrival, fact)
             folded.flags.append(True)
             return
-        key, pair = arrival.key or b"", Pair(fact.phone_number_id, fact.user)
-        state = rows.load(key, pair)
+        key = arrival.key or b""
+        state = rows.load(key, fact.phone_number_id, fact.user)
         if state is None:
             folded.park(arrival, STATE_UNREADABLE)
             return
         try:
-            done = step(state, fact, policy, rows.number(pair.phone_number_id))
+            done = step(state, fact, policy, rows.number(fact.phone_number_id))
             if not done.repeated:
-                rows.took(key, pair, done, state)
+                rows.took(key, done, state)
         except StateUnreadable:  # in a list that nobody had looked into
             rows.note_damaged(key)
             folded.park(arrival, STATE_UNREADABLE)
@@ -174,10 +178,28 @@ class FactFold:
             folded.flags.append(True)
             return
         folded.flags.append(False)
-        folded.latest_at = max(folded.latest_at, fact.occurred_at)
+        if fact.occurred_at > folded.latest_at:
+            folded.latest_at = fact.occurred_at
         folded.repeated += done.repeated
         folded.late += done.late
         folded.new += not (done.repeated or done.late)
+
+    def _fact_of(self, arrival: Arrival) -> PairFact | Unreadable:
+        if arrival.value is None:
+            return Unreadable(reason="no_value", path="$", detail="a fact is never a tombstone")
+        fact = decode_fact(arrival.value)
+        if isinstance(fact, Unreadable):
+            return fact
+        if not isinstance(fact, PairFact):
+            detail = "facts about numbers belong to business.events"
+            return Unreadable(reason="not_of_a_pair", path="$.type", detail=detail)
+        key = arrival.key
+        if key is None or key != f"{fact.phone_number_id}/{fact.user}".encode():
+            return Unreadable(reason="key_mismatch", path="$", detail="the key is not the pair of the fact")
+        if not self._rows.has(key) and partition_of(key, self._partitions) != arrival.partition:
+            detail = "the key belongs to another partition; was the topic given more partitions?"
+            return Unreadable(reason="wrong_partition", path="$", detail=detail)
+        return fact
 
     def finish(self) -> Folded:
         """What all of them come to."""
@@ -197,7 +219,7 @@ def fold_deadlines(
         pair = parse_pair(key)
         if pair is None or get(key) is None:
             continue
-        state = rows.load(key, pair)
+        state = rows.load(key, pair.phone_number_id, pair.user)
         if state is None:
             continue
         number = rows.number(pair.phone_number_id)
@@ -207,7 +229,7 @@ def fold_deadlines(
             rows.note_damaged(key)
             continue
         if done.state is not state:
-            rows.took(key, pair, done, state)
+            rows.took(key, done, state)
         elif done.deadline is not None:
             folded.index[index_key(Deadline(done.deadline, key))] = b""
     rows.finish()
@@ -237,23 +259,6 @@ def refuse_commands(arrivals: Sequence[Arrival]) -> Folded:
     return folded
 
 
-def _fact_of(arrival: Arrival, partitions: int) -> PairFact | Unreadable:
-    if arrival.value is None:
-        return Unreadable(reason="no_value", path="$", detail="a fact is never a tombstone")
-    fact = decode_fact(arrival.value)
-    if isinstance(fact, Unreadable):
-        return fact
-    if not isinstance(fact, PairFact):
-        return Unreadable(reason="not_of_a_pair", path="$.type", detail="facts about numbers belong to business.events")
-    key = arrival.key
-    if key is None or key != f"{fact.phone_number_id}/{fact.user}".encode():
-        return Unreadable(reason="key_mismatch", path="$", detail="the key is not the pair of the fact")
-    if partition_of(key, partitions) != arrival.partition:
-        detail = "the key belongs to another partition; was the topic given more partitions?"
-        return Unreadable(reason="wrong_partition", path="$", detail=detail)
-    return fact
-
-
 def _tick_at(value: bytes | None) -> int | None:
     try:
         tick = orjson.loads(value or b"")
@@ -269,7 +274,7 @@ def _change_row(key: bytes, change: dict[str, Any]) -> Row:
     return Row(key, encode_change(change), cloud_event(id=change["change_id"], kind=kind, source="worker", at=at))
 
 
-def _record_row(key: bytes, pair: Pair, state: PairState, record: dict[str, Any]) -> Row:
-    event_id = derived_id("record", pair.text, state.version, state.judged_at)
+def _record_row(key: bytes, state: PairState, record: dict[str, Any]) -> Row:
+    event_id = derived_id("record", key.decode(), state.version, state.judged_at)
     headers = cloud_event(id=event_id, kind="permission.record", source="worker", at=state.judged_at)
     return Row(key, encode_record(record), headers)

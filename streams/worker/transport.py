@@ -23,9 +23,11 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode import Service
 
+from streams.kafka.refusals import heed_refusals
 from streams.worker.batches import BatchApp
 from streams.worker.exits import Code, Waiting, die
 from streams.worker.portions import Portion, leave_undecoded
+from streams.worker.undelivered import Due, Turns, Undelivered
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +53,10 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Start, and from then on remember when the last good heartbeat was sent."""
+        """Start; from then on remember when the last good heartbeat was sent, and heed what a coordinator refuses."""
         await super().on_start()
         self._remember_heartbeats()
+        heed_refusals(self._ensure_consumer()._coordinator)
 
     def _remember_heartbeats(self) -> None:
         coordinator = self._ensure_consumer()._coordinator
@@ -77,6 +80,12 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """What the group has committed of a partition; 0 when nothing."""
         offset: int | None = await self.call_thread(self._ensure_consumer().committed, tp)
         return max(0, offset or 0)
+
+    def place_of(self, tp: TP) -> int:
+        """Where the client goes on to fetch; 0 while it does not know."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        state = assignment.state_value(tp) if assignment is not None else None
+        return int(state.position) if state is not None and state.has_valid_position else 0
 
     async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
         """What is there for `active`, of this generation only."""
@@ -124,6 +133,9 @@ class BatchConsumer(driver.Consumer):
         self._sent: dict[TP, deque[int]] = defaultdict(deque)  # last offsets of the batches delivered, in order
         self._done: dict[TP, set[int]] = defaultdict(set)  # those of them that were acknowledged
         self._next: dict[TP, int] = {}  # the first offset the next batch must have
+        self._turns = Turns()
+        kafka = cast(driver.Transport, self.transport)
+        self._undelivered = Undelivered(driver.server_list(kafka.url, kafka.default_port), self)
         self._ours = cast(BatchApp, self.app)
         self._ours.gate = self
 
@@ -199,24 +211,25 @@ class BatchConsumer(driver.Consumer):
             return
         records = await self._fetched(active, generation, timeout)
         plain, batches = self._cut(records)
-        while batches:
-            for tp in list(batches):
-                batch = batches[tp].popleft()
-                if not batches[tp]:
-                    del batches[tp]
-                if self._stale(tp, generation):
-                    return
-                if not self._is_changelog_tp(tp):
-                    await self._check_joined(tp, batch[0].offset)
+        with self._turns.delivering(sum(map(len, records.values()))):
+            while batches:
+                for tp in list(batches):
+                    batch = batches[tp].popleft()
+                    if not batches[tp]:
+                        del batches[tp]
                     if self._stale(tp, generation):
                         return
-                    self._next[tp] = batch[-1].offset + 1
-                    self._sent[tp].append(batch[-1].offset)
-                yield tp, _message(tp, batch, generation)
-        for tp, record in self.scheduler.iterate(plain):
-            if self._stale(tp, generation):
-                return
-            yield tp, self._to_message(tp, record)
+                    if not self._is_changelog_tp(tp):
+                        await self._check_joined(tp, batch[0].offset)
+                        if self._stale(tp, generation):
+                            return
+                        self._next[tp] = batch[-1].offset + 1
+                        self._sent[tp].append(batch[-1].offset)
+                    yield tp, _message(tp, batch, generation)
+            for tp, record in self.scheduler.iterate(plain):
+                if self._stale(tp, generation):
+                    return
+                yield tp, self._to_message(tp, record)
 
     async def _fetched(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
         leash = self._ours.leash
@@ -322,14 +335,33 @@ class BatchConsumer(driver.Consumer):
         return end
 
     def lags(self) -> dict[TP, int]:
-        """Records of each source partition of ours behind what was committed, as of the last fetch."""
+        """Records of each source partition of ours behind what was committed, as of the last fetch or look."""
         found: dict[TP, int] = {}
-        for tp in self.assignment():
-            if tp.topic in self._ours.batched_topics and not self._is_changelog_tp(tp):
-                end = self.end_of(tp)
-                if end is not None:
-                    found[tp] = max(0, end - self.committed(tp))
+        for tp in self._sources():
+            ends = [end for end in (self.end_of(tp), self._undelivered.ends.get(tp)) if end is not None]
+            if ends:
+                found[tp] = max(0, max(ends) - self.committed(tp))
         return found
+
+    def _sources(self) -> list[TP]:
+        ours = self._ours.batched_topics
+        return [tp for tp in self.assignment() if tp.topic in ours and not self._is_changelog_tp(tp)]
+
+    def due(self) -> Due:
+        """What should be fetched now. What Faust leaves out because its agent's queue is full is in hand already."""
+        ours = self._ours
+        turn = (ours.consumer_generation_id, self._turns.full)
+        if not self._open or self._turns.blocked or ours.halt.reason is not None or ours.should_stop:
+            return Due(turn)
+        held = self._buffered_partitions - self._active_partitions
+        if ours.leash is not None:
+            held |= ours.leash.held
+        return Due(turn, {tp: self._next_of(tp) for tp in self._sources() if tp not in held})
+
+    def _next_of(self, tp: TP) -> int:
+        offset = self._next.get(tp, self._committed_offset.get(tp))
+        # Nothing committed, or the broker did not say just then; the client asks again until it knows where to go on.
+        return self._fetching.place_of(tp) if offset is None else offset
 
     def to_recover(self) -> int:
         """Changelog records still to be read before this worker is ready."""
@@ -351,6 +383,10 @@ class BatchConsumer(driver.Consumer):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: the stock check reads books that batches do not keep, and its alarms are false."""
+
+    @Service.task
+    async def _watch_undelivered(self) -> None:
+        await self._undelivered.run()
 
     @Service.task
     async def _finish_recovery(self) -> None:

@@ -4,10 +4,13 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given as forall
+from hypothesis import strategies as some
 
 from schemas.events import CallEnded, CallOffered, EndStatus, PairFact
+from schemas.mark_lists import marks_of
 from schemas.marks import Call
-from streams.permission.calls import begun_at, offered_at
+from streams.permission.calls import begun_at, connected_at, connected_in, connected_starts, offered_at
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -34,6 +37,33 @@ def row(told: Told) -> dict[str, Any]:
     """The only call."""
     (found,) = told.rows("calls").values()
     return found
+
+
+INSTANT = some.none() | some.integers(0, 99)
+
+
+@forall(
+    some.builds(
+        Call,
+        some.just("c1"),
+        some.just(T0),
+        some.sampled_from([None, "business_initiated", "user_initiated"]),
+        accepted_at=INSTANT,
+        started_at=INSTANT,
+        terminated_at=INSTANT,
+        ended_at=INSTANT,
+        duration_s=INSTANT,
+    )
+)
+def test_a_call_that_is_stored_counts_as_the_call_that_is_made_of_it(made: Call) -> None:
+    stored, at = marks_of(Call, [made]), connected_at(made)
+    assert connected_in(stored.raw[0]) == at
+    for calls in (stored, [made]):
+        assert connected_starts(calls) == ([] if at is None else [at])
+        for direction in ("business_initiated", "user_initiated"):
+            assert connected_starts(calls, direction) == (
+                [at] if at is not None and made.direction == direction else []
+            )
 
 
 @pytest.mark.parametrize(

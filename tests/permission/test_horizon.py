@@ -152,7 +152,7 @@ def test_what_is_left_behind_is_all_that_the_rules_still_need() -> None:
     )
     assert [mark.action_id for mark in state.refusals] == ["off still", "country"]
     assert (state.decisions, state.requests, state.calls, state.messages) == ((), (), (), ())
-    assert state.walked is None
+    assert state.walked is not None, "the next fact goes on, or finds by which rules its pair was judged"
 
 
 def test_an_odd_grant_and_a_dialects_inference_are_left_behind_as_such() -> None:

@@ -86,7 +86,7 @@ def test_going_on_from_what_was_judged_is_walking_all_of_it_anew(
 def test_what_is_kept_of_the_walk_is_what_the_evidence_gives(history: list[PairFact], later: int) -> None:
     state = given(*sorted(history, key=lambda fact: fact.occurred_at)).state
     state = pass_time(state, state.judged_at + later, DEFAULT_POLICY, PRODUCTION).state
-    walked = goes_on(state, state.judged_at, DEFAULT_POLICY, PRODUCTION)
+    walked = goes_on(state, state.judged_at, DEFAULT_POLICY.rules_of("production"))
     if walked is not None:
         assert walked == timeline(state, state.judged_at, DEFAULT_POLICY, PRODUCTION).walked(PRODUCTION)
 
@@ -203,7 +203,7 @@ def gone_on(before: Sequence[PairFact], fact: PairFact) -> Onward | None:
     """What the fact did as a continuation of what was judged before it."""
     state = given(*before).state
     new = judged(evolve(state, fact), state.version + 1, max(state.judged_at, fact.occurred_at), fact.recorded_at)
-    walked = goes_on(state, new.judged_at, DEFAULT_POLICY, PRODUCTION)
+    walked = goes_on(state, new.judged_at, DEFAULT_POLICY.rules_of("production"))
     assert walked is not None
     return onward(state, new, fact, DEFAULT_POLICY, PRODUCTION, walked)
 

@@ -10,7 +10,6 @@ from schemas.ids import derived_id
 from schemas.marks import Request
 from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.state import PairState, Walked
-from streams.permission.number import Number
 from streams.permission.standing import Notice, as_of, goes_on, timeline
 from tests.permission.story import (
     DAY,
@@ -114,13 +113,13 @@ def test_a_notice_says_of_which_word_and_when() -> None:
 def test_the_walk_so_far_holds_until_something_runs_out_or_the_rules_are_others() -> None:
     state = given(accepted("a1", T0, until=T0 + DAY)).state
     assert state.walked is not None
-    assert goes_on(state, T0, DEFAULT_POLICY, PRODUCTION) is state.walked
-    assert goes_on(state, T0 + DAY - 1, DEFAULT_POLICY, PRODUCTION) is state.walked
-    assert goes_on(state, T0 + DAY, DEFAULT_POLICY, PRODUCTION) is None, "the permission ran out"
-    assert goes_on(state, T0 - 1, DEFAULT_POLICY, PRODUCTION) is None, "earlier than what was judged"
-    assert goes_on(state, T0, DEFAULT_POLICY, Number(profile="sandbox")) is None
-    assert goes_on(state, T0, SHORTER, PRODUCTION) is None
-    assert goes_on(state._replace(walked=None), T0, DEFAULT_POLICY, PRODUCTION) is None
+    assert goes_on(state, T0, DEFAULT_POLICY.rules_of("production")) is state.walked
+    assert goes_on(state, T0 + DAY - 1, DEFAULT_POLICY.rules_of("production")) is state.walked
+    assert goes_on(state, T0 + DAY, DEFAULT_POLICY.rules_of("production")) is None, "the permission ran out"
+    assert goes_on(state, T0 - 1, DEFAULT_POLICY.rules_of("production")) is None, "earlier than what was judged"
+    assert goes_on(state, T0, DEFAULT_POLICY.rules_of("sandbox")) is None
+    assert goes_on(state, T0, SHORTER.rules_of("production")) is None
+    assert goes_on(state._replace(walked=None), T0, DEFAULT_POLICY.rules_of("production")) is None
 
 
 def test_an_announcement_tells_the_service_window_before_and_after() -> None:

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from aiokafka.partitioner import murmur2 as clients_murmur2
 from hypothesis import given, strategies
 
 from schemas.ids import NAMESPACE, Pair, derived_from, derived_id, masked, murmur2, parse_pair, partition_of, user_of
@@ -54,6 +55,11 @@ def test_parts_do_not_run_into_each_other() -> None:
 )
 def test_murmur2_agrees_with_the_java_client(data: bytes, hashed: int) -> None:
     assert murmur2(data) == hashed & 0xFFFFFFFF
+
+
+@given(strategies.binary(max_size=60))
+def test_murmur2_of_any_bytes_is_the_python_clients_own(data: bytes) -> None:
+    assert murmur2(data) == clients_murmur2(data)
 
 
 @given(strategies.binary(max_size=60), strategies.integers(1, 64))

@@ -2,8 +2,9 @@
 
 With `TEST_WORKER_DIES=<step>` it kills itself when it comes to that step of the order of a batch a second time;
 with `TEST_WORKER_BLOCKS=1` its first batch blocks the event loop, under a watchdog of five seconds; with
-`TEST_WORKER_STALLS=<work|recovery>` its batches are never written, or its fetches give nothing while it recovers, under
-a watchdog with the patience below. Production code knows nothing of any.
+`TEST_WORKER_STALLS=<work|recovery|fetcher|partition>` its batches are never written, its fetches give nothing while it
+recovers, the client's fetcher dies in silence before it brings any source, or one partition of facts is never asked
+for; all under watchdogs with the patience below. Production code knows nothing of any.
 """
 
 import asyncio
@@ -17,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from faust.types import TP
+
 from streams.worker import main as worker_main
-from streams.worker import outputs
+from streams.worker import outputs, undelivered
 from streams.worker.exits import Watchdog
 from streams.worker.main import run
 from streams.worker.outputs import Outbox
@@ -81,6 +84,10 @@ def tells_changes(_self: Any, _sender: Any, sent: Any) -> bool:
 
 def tells_facts(_self: Any, _sender: Any, sent: Any) -> bool:
     return any(name == "permission.events" and rows for (name, _), rows in sent.items())
+
+
+def is_facts(tp: TP) -> bool:
+    return bool(tp.topic.endswith("permission.events"))
 
 
 def is_work(_self: Any, offsets: Any) -> bool:
@@ -149,8 +156,27 @@ def stall(where: str) -> None:
                 return {}
 
             setattr(FetchThread, "fetch", silent)  # noqa: B010 - likewise
+        case "fetcher":
+            alive = FetchThread._fetch
+
+            async def dead(self: FetchThread, active: Any, generation: int, timeout_s: float) -> Any:
+                if any(is_facts(tp) for tp in active):
+                    fetcher = self._ensure_consumer()._fetcher
+                    fetcher._fetch_task.cancel()  # it takes that for its end and says nothing
+                    fetcher._records.clear()
+                return await alive(self, active, generation, timeout_s)
+
+            setattr(FetchThread, "_fetch", dead)  # noqa: B010 - likewise
+        case "partition":
+            every = BatchConsumer._readable
+
+            def but_one(self: BatchConsumer) -> set[TP]:
+                return {tp for tp in every(self) if not (is_facts(tp) and tp.partition == 0)}
+
+            setattr(BatchConsumer, "_readable", but_one)  # noqa: B010 - likewise
         case _:
             raise ValueError(where)
+    setattr(undelivered, "LOOK_EVERY_S", STALL_S / undelivered.LOOKS)  # noqa: B010 - it is final
     patient = functools.partial(Watchdog, stall_s=STALL_S, rebalance_s=REBALANCE_S)
     setattr(worker_main, "Watchdog", patient)  # noqa: B010 - it is a class
 

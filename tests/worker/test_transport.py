@@ -6,11 +6,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.types import TP
 
+from streams.worker import undelivered
 from streams.worker.app import faust_app
 from streams.worker.batches import batched_topic
 from streams.worker.exits import Code
+from streams.worker.following import Leash
 from streams.worker.portions import Portion
 from streams.worker.settings import WorkerSettings
 from streams.worker.transport import BATCH_RECORDS, BatchConsumer, FetchThread
@@ -33,6 +37,7 @@ class Fetched:
         self.batches: dict[TP, list[Any]] = {}
         self.heartbeat_at = time.monotonic()
         self.asked: list[set[TP]] = []
+        self.places: dict[TP, int] = {}
 
     async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> dict[TP, list[Any]]:
         self.asked.append(set(active))
@@ -44,6 +49,12 @@ class Fetched:
 
     def highwater(self, tp: TP) -> int | None:
         return None
+
+    def assignment(self) -> set[TP]:
+        return {EVENTS, OTHER, LOG}
+
+    def place_of(self, tp: TP) -> int:
+        return self.places.get(tp, 0)
 
 
 @pytest.fixture
@@ -288,6 +299,94 @@ async def test_the_watchdog_is_told_of_work_lag_and_rebalance(consumer: BatchCon
     assert (after != before, why) == (True, "stall")
     consumer._open = False
     assert consumer.progress()[1] == "rebalance"
+
+
+async def test_what_is_due_is_every_source_from_where_it_was_delivered_or_else_committed(
+    consumer: BatchConsumer,
+) -> None:
+    consumer._committed_offset[OTHER] = 7
+    await delivered(consumer, {EVENTS: run(0, 3)})
+
+    assert consumer.due().offsets == {EVENTS: 3, OTHER: 7}
+
+
+async def test_where_the_broker_did_not_say_what_was_committed_the_client_goes_on_where_it_found(
+    consumer: BatchConsumer,
+) -> None:
+    fetched(consumer).places = {EVENTS: 8, OTHER: 8}
+    consumer._committed_offset[OTHER] = 7
+
+    assert consumer.due().offsets == {EVENTS: 8, OTHER: 7}
+
+
+async def test_the_client_knows_its_place_once_it_was_sought() -> None:
+    subscriptions = SubscriptionState()
+    thread = FetchThread.__new__(FetchThread)
+    thread._consumer = SimpleNamespace(_subscription=subscriptions)
+    subscriptions.subscribe(topics={EVENTS.topic})
+    assert thread.place_of(EVENTS) == 0
+    place = TopicPartition(*EVENTS)
+    subscriptions.assign_from_subscribed({place})
+    assert thread.place_of(EVENTS) == 0
+    subscriptions.seek(place, 8)
+    assert thread.place_of(EVENTS) == 8
+
+
+async def test_nothing_is_due_while_a_rebalance_a_halt_a_stop_or_a_full_queue_is_in_the_way(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert consumer.due().offsets != {}
+    consumer._open = False
+    assert consumer.due().offsets == {}
+    consumer._open = True
+    fetched(consumer).batches = {EVENTS: run(0, 1)}
+    with monkeypatch.context() as patience:
+        async for _ in consumer.getmany(1.0):
+            assert consumer.due().offsets != {}, "it was handed over just now"
+            patience.setattr(undelivered, "SLOW_S", -1.0)
+            assert consumer.due().offsets == {}
+    assert consumer.due().offsets != {}
+    consumer._ours._stopped.set()
+    assert consumer.due().offsets == {}
+    consumer._ours._stopped.clear()
+    consumer._ours.halt.begin("t-0: most of it")
+    assert consumer.due().offsets == {}
+
+
+async def test_what_a_leash_or_a_queue_under_pressure_holds_is_not_due(consumer: BatchConsumer) -> None:
+    consumer.on_buffer_full(EVENTS)
+    assert consumer.due().offsets == {OTHER: 0}
+    consumer.on_buffer_drop(EVENTS)
+    leash = consumer._ours.leash = Leash(EVENTS.topic)
+    leash.through({OTHER: run(0, 1, OTHER)})
+    assert consumer.due().offsets == {EVENTS: 0}
+
+
+async def test_a_partition_that_stays_paused_is_due(consumer: BatchConsumer) -> None:
+    consumer.pause_partitions([EVENTS])
+
+    assert EVENTS not in consumer._readable()
+    assert EVENTS in consumer.due().offsets
+
+
+async def test_a_full_fetch_and_a_new_generation_are_another_turn(consumer: BatchConsumer) -> None:
+    turns = [consumer.due().turn]
+    await delivered(consumer, {OTHER: run(0, 3, OTHER)})
+    assert consumer.due().turn == turns[0]
+    await delivered(consumer, {OTHER: run(3, BATCH_RECORDS, OTHER)})
+    turns.append(consumer.due().turn)
+    consumer._ours.consumer_generation_id += 1
+    turns.append(consumer.due().turn)
+
+    assert len(set(turns)) == 3
+
+
+async def test_lag_is_told_by_the_last_look_where_fetching_tells_none(consumer: BatchConsumer) -> None:
+    assert consumer.lags() == {}
+    consumer._committed_offset[EVENTS] = 4
+    consumer._undelivered.ends = {EVENTS: 9}
+
+    assert consumer.lags() == {EVENTS: 5}
 
 
 @pytest.mark.parametrize("taken", [True, False])
