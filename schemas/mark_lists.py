@@ -230,7 +230,9 @@ def either_form(kind: Any, place: int, word: str) -> tuple[str, str]:
 
 
 def filled(kind: type[Mark], fields: Iterable[Any]) -> Mark:
-    """The mark of all its fields, in order: its own constructor is a Python function, at five times the cost."""
+    """The mark, or another named tuple, of all its fields in order: its own constructor is a Python function, at five
+    times the cost. Nobody counts the fields.
+    """
     mark: Mark = _NEW(kind, fields)
     return mark
 

@@ -133,11 +133,16 @@ def open_state(value: bytes) -> PairState:
 
 
 def _opened(value: bytes) -> PairState | None:
-    """The row with its lists unread; None where it is not of the form that `encode_state` gives. A quote inside of a
-    text is escaped, so that only a key has the bytes of a key."""
+    """The row with its lists unread; None where it is not of the form that `encode_state` gives.
+
+    A quote inside of a text is escaped. So where a text has the bytes of an opening, no name of a list stands before
+    it; and where a key stands behind the head that opens no list, something is there that is not ours.
+    """
     parts = value.split(_OPENING)
     head, lists, last = parts[0], list(_NO_LISTS), len(parts) - 1
     if last > 0:
+        if value.count(b'":', len(head)) != last:
+            return None
         cut = head.rfind(b',"')
         place = _PLACES.get(head[cut + 2 :], -1)
         if place < 0:
@@ -230,8 +235,11 @@ def decider_named(walked: Walked, decisions: Sequence[Decision]) -> Walked:
 def _walked(row: list[Any]) -> Walked:
     by, since, reason, decided_by, flags, confirmed, grant, streak, priors = row
     held = _grant(grant)
-    if held is not None and len(held) == _LASTING:
-        held = (*held, *_LASTS)
+    if held is not None:
+        if len(held) == _LASTING:
+            held = (*held, *_LASTS)
+        elif len(held) != _LASTING + len(_LASTS):
+            raise TypeError("no grant")
     calls = tuple([(call_id, at) for call_id, at in streak])
     return filled(Walked, (by, since, reason, decided_by, tuple(flags), confirmed, held, calls, priors))
 

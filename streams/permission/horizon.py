@@ -75,6 +75,8 @@ def settled(state: PairState, policy: Policy, number: Number, horizon_s: int | N
         calls=tuple(call for call in state.calls if begun_at(call) > until),
         messages=tuple(message for message in state.messages if message.at > until),
     )
+    if state.walked is None or state.walked.by != policy.rules_of(number.profile):
+        return rest._replace(walked=None)  # judged by another policy file: the next fact walks anew
     # Walked at once, not with the next fact: by then the number may be of another profile.
     return rest._replace(walked=timeline(rest, rest.judged_at, policy, number).walked(number))
 

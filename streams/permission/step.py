@@ -89,14 +89,14 @@ def gather(state: PairState, fact: PairFact) -> Step:
 
     For whoever asks only at the end, at a tenth of the cost: nothing is announced, and nothing is settled.
     """
-    if state.forwards_to is not None:
+    if state.links:
         return _handed_on(state, fact)
     evidence = evolve(state, fact)
     if evidence is state:
         return Step(state, repeated=True)
     at, received = max(state.judged_at, fact.occurred_at), max(state.recorded_at, fact.recorded_at)
     new = judged(evidence, state.version + 1, at, received)
-    if new.forwards_to is None:
+    if not new.links:
         return Step(new)
     return Step(_forwarding_row(new), forwards=_handing_on(state, new))
 
@@ -131,12 +131,11 @@ def _walked(
     since the number turned out to be of another profile. Then what was told so far was told of `was`, and is corrected.
     """
     at = new.judged_at
-    before = timeline(state, at, policy, number)
+    before = present = timeline(state, at, policy, number)
     after = timeline(new, at, policy, number, before)
     if was is not number:
-        notices = before.notices
         before = timeline(state, at, policy, was)
-        before.notices = notices  # what other rules would have said on the way is no news
+        before.notices = present.notices  # what other rules would have said on the way is no news
     new = continued(new, _until(after), after.walked(number))
     changes: list[Change] = []
     rows_before = before
@@ -145,7 +144,7 @@ def _walked(
         changes.append(told_of_expiry(state, out, rows_before, timeline(state, out.expires_at or at, policy, was)))
     if isinstance(fact, ReadingTaken):
         local = timeline(state, fact.occurred_at, policy, number)
-        changes += drifted(new, fact, local, before, after, policy, number)
+        changes += drifted(new, fact, local, present, after, policy, number)
     changes += announced(new, fact, before, after, policy, number)
     record = _record(new, _rows(new, rows_before, after), changes, fact)
     return Step(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)
@@ -168,10 +167,11 @@ def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> S
 
 
 def deadline_of(state: PairState, policy: Policy, number: Number) -> int | None:
-    """When the grant that holds at `judged_at` runs out; None when nothing will."""
+    """When the grant that holds at `judged_at` runs out, by the rules of then; None when nothing will."""
     if not state.decisions and state.base is None:
         return None
-    return _until(timeline(state, state.judged_at, policy, number))
+    was = judged_as(state, policy, number, policy.rules_of(number.profile))
+    return _until(timeline(state, state.judged_at, policy, was))
 
 
 def _is_quiet(fact: PairFact, state: PairState, new: PairState) -> bool:

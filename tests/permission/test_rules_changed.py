@@ -7,10 +7,12 @@ from hypothesis import given as forall
 from hypothesis import strategies as some
 
 from schemas.events import PairFact
-from schemas.policy import DEFAULT_POLICY
+from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.state import PairState
+from schemas.state_row import encode_state
 from streams.permission.number import Number
 from streams.permission.step import Step, pass_time, step
+from streams.worker.rows import DUE_AT, PairRows
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -22,6 +24,7 @@ from tests.permission.story import (
     given,
     linked,
     messaged,
+    reading,
     rejected,
     replied,
     sent,
@@ -30,6 +33,7 @@ from tests.permission.story import (
 from tests.permission.test_laws import EMPTY, histories
 
 SANDBOX = Number(profile="sandbox")
+SHORTER = Policy.model_validate(DEFAULT_POLICY.model_dump(by_alias=True) | {"defaults": {"temporary_seconds": 3 * DAY}})
 REVOKED = (replied("a0", T0, permanent=True), *unanswered(*[T0 + each * HOUR for each in (1, 2, 3, 4)]))
 KINDS: tuple[Literal["requests", "grants", "calls"], ...] = ("requests", "grants", "calls")
 
@@ -60,7 +64,7 @@ def test_whatever_comes_next_corrects_rows_and_announcement(was: Number, now: Nu
     assert stored(told) == stored(given(*REVOKED, fact, number=now))
     last = [change for change in told.changes if change["type"].startswith("permission_")][-1]
     assert last["after"]["permission"]["status"] == told.at(told.state.judged_at).status
-    assert last["fact_id"] == fact.fact_id or now is PRODUCTION
+    assert last["fact_id"] == fact.fact_id
 
 
 def test_a_grant_that_under_the_other_rules_never_was_is_taken_back() -> None:
@@ -74,7 +78,9 @@ def test_what_had_been_due_is_announced_whether_the_timer_or_a_fact_comes_first(
     """The timer speaks by the rules of what was told; the next fact says what holds now."""
     story = turned(given(accepted("a0", T0), *REVOKED[1:], number=SANDBOX), PRODUCTION)
     late = messaged("m1", T0 + 8 * DAY)
-    by_timer, by_fact = story.when_time_reaches(T0 + 7 * DAY).then(late), story.then(late)
+    rung = story.when_time_reaches(T0 + 7 * DAY)
+    assert [change["type"] for change in rung.steps[-1].changes] == ["permission_expired"]
+    by_timer, by_fact = rung.then(late), story.then(late)
     for told in (by_timer, by_fact):
         assert told.announced[-2:] == [
             ("permission_expired", "expired"),
@@ -134,3 +140,32 @@ def test_the_last_word_of_a_pair_that_is_handed_on_takes_back_what_it_had_told()
     done = step(scoped, linked(T0 + 6 * HOUR), DEFAULT_POLICY, SANDBOX, None)
     assert done.record is not None
     assert len([row for row in done.record["grants"] if row["is_deleted"]]) == 2
+
+
+def test_a_reading_right_after_the_change_drifts_from_what_stands_by_the_present_rules() -> None:
+    told = turned(given(*REVOKED), SANDBOX).then(reading("no_permission", T0 + 6 * HOUR))
+    drift, revoked = told.changes[-2:]
+    assert drift["data"]["fields"][0] == {"field": "status", "local": "permanent", "remote": "no_permission"}
+    assert drift["before"]["permission"]["status"] == "permanent"
+    assert (revoked["cause"], revoked["before"]["reason"]) == ("reading", "auto_revoke_inferred")
+
+
+def test_the_deadline_of_a_stored_row_is_the_one_that_its_timer_will_announce() -> None:
+    """Recovery and repair make a row's headers anew."""
+    told = given(accepted("a0", T0), *REVOKED[1:], number=SANDBOX)
+    stored = PairRows(DEFAULT_POLICY, lambda _: PRODUCTION).again(b"TEST", encode_state(told.state))
+    assert told.state.due_at == T0 + 7 * DAY
+    assert (DUE_AT, str(T0 + 7 * DAY).encode()) in stored.headers
+
+
+def test_settling_under_another_policy_file_leaves_the_walk_to_the_next_fact() -> None:
+    state = EMPTY
+    for fact in (sent("r0", T0 - 60 * DAY), delivered("r0", T0 - 60 * DAY + 9), replied("a1", T0)):
+        state = step(state, fact, DEFAULT_POLICY, PRODUCTION).state
+    count = 0
+    while state.base is None:
+        count += 1
+        state = step(state, messaged(f"m{count}", T0 + 2 * DAY + count), SHORTER, PRODUCTION).state
+    assert state.walked is None
+    done = step(state, sent("r9", T0 + 4 * DAY), SHORTER, PRODUCTION)
+    assert [change["type"] for change in done.changes] == ["permission_expired", "limit_reached"]

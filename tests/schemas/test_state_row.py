@@ -99,8 +99,36 @@ def test_an_opened_row_may_name_the_word_that_decided_as_the_latest_one() -> Non
 @pytest.mark.parametrize("first", ["requests", "walked", "calls", "user"])
 def test_a_row_of_any_other_form_is_opened_all_the_same(first: str, indent: int) -> None:
     stored = row()
-    otherwise = {first: stored.pop(first), **stored, "new": [[1], [2]]}
-    assert open_state(orjson.dumps(otherwise, option=indent)) == STATE
+    for more in ({"new": [[1], [2]]}, {}):
+        otherwise = {first: stored.pop(first), **more, **stored, "new": [[1], [2]]}
+        stored = row()
+        assert open_state(orjson.dumps(otherwise, option=indent)) == STATE
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (b',"requests":[[', b',"requests":[ ['),
+        (b',"requests":[[', b',"requests": [['),
+        (b',"calls":[[', b',"calls": [['),
+        (b',"calls":[[', b',"new":[1,[2]],"calls":[['),
+        (b']],"calls"', b']] ,"calls"'),
+    ],
+)
+def test_a_row_of_mixed_form_loses_no_mark(ours: bytes, theirs: bytes) -> None:
+    value = encode_state(STATE).replace(ours, theirs)
+    assert value != encode_state(STATE)
+    assert open_state(value) == decode_state(value) == STATE
+    last = encode_state(STATE)[:-1] + b',"messages": [["m0",5]],"new":[1,[2]]}'
+    assert [mark.fact_id for mark in open_state(last).messages] == ["m0"]
+
+
+@pytest.mark.parametrize("fields", [8, 10, 12])
+def test_a_grant_of_another_width_is_none_of_ours(fields: int) -> None:
+    stored = row()
+    stored["walked"][6] = [*stored["walked"][6], None, None, None][:fields]
+    with pytest.raises(StateUnreadable):
+        open_state(orjson.dumps(stored))
 
 
 def test_a_row_whose_lists_stand_before_its_other_fields_is_opened_all_the_same() -> None:
