@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 
 from deploy.trouble import Trouble
+from streams.kafka.refusals import heed_refusals_told
 
 SETTLED_WITHIN_S: Final = 30.0
 LOOK_AGAIN_AFTER_S: Final = 0.1
@@ -48,6 +49,7 @@ async def admin_of(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     An `OSError` of what is done meanwhile is not the cluster's: the client wraps its own.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
+    heed_refusals_told(admin)
     try:
         try:
             await admin.start()

@@ -25,6 +25,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from schemas.topics import TopicNames
 from streams.kafka.level import Level
+from streams.kafka.refusals import heed_refusals_told
 
 LOOK_WITHIN_S: Final = 5.0
 TRY_AGAIN_AFTER_S: Final = 0.5
@@ -108,6 +109,7 @@ class Freshness:
 
     async def _session(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=5_000)
+        heed_refusals_told(admin)
         ends = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, group_id=None, request_timeout_ms=5_000)
         try:
             async with asyncio.timeout(LOOK_WITHIN_S):

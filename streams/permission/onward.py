@@ -5,7 +5,6 @@ to the last field (a law in the tests). Refuses whatever is not plain at a glanc
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from schemas.events import (
     CallConnected,
@@ -32,7 +31,6 @@ Rung = CallOffered | CallRinging | CallConnected | CallRejected | CallEnded | Di
 _RUNG = (CallOffered, CallRinging, CallConnected, CallRejected, CallEnded, DispositionRecorded)
 _CONTEXT = Decision._fields.index("context_id")
 _SENT, _FAILED = Request._fields.index("sent_at"), Request._fields.index("failed_at")
-_DELIVERED, _READ = Request._fields.index("delivered_at"), Request._fields.index("read_at")
 
 
 class Onward:
@@ -104,11 +102,12 @@ def _waiting(new: PairState, entry: Request, policy: Policy, walked: Walked) -> 
     """The life of a request that nobody answered, without a look at what happened to the others but their delivery."""
     mine, older, aside = (entry.sent_at, entry.message_id), 0, None
     for raw in marks_of(Request, new.requests).raw:
-        if len(raw) > _SENT and raw[_SENT] is not None:
-            if (raw[_SENT], raw[0]) < mine:
+        sent_at = field_of(raw, _SENT)
+        if sent_at is not None:
+            if (sent_at, raw[0]) < mine:
                 older += 1
             elif raw[0] != entry.message_id:
-                delivery = raw[_DELIVERED] if _has(raw, _DELIVERED) else raw[_READ] if _has(raw, _READ) else None
+                delivery = requests.delivered_in(raw)
                 if delivery is not None and (aside is None or delivery < aside):
                     aside = delivery
     attempts = new.base.attempts if new.base is not None else 0
@@ -119,12 +118,12 @@ def _waiting(new: PairState, entry: Request, policy: Policy, walked: Walked) -> 
 def _pushes(new: PairState, name: str) -> bool:
     """Whether a delivery of the request may push an unanswered one aside. Cautious: it looks at no order."""
     raw = marks_of(Request, new.requests).raw
-    waiting = [each[0] for each in raw if each[0] != name and _has(each, _SENT) and not _has(each, _FAILED)]
+    waiting = [
+        each[0]
+        for each in raw
+        if each[0] != name and field_of(each, _SENT) is not None and field_of(each, _FAILED) is None
+    ]
     return any(not _is_answered(new, other) for other in waiting)
-
-
-def _has(raw: Sequence[Any], field: int) -> bool:
-    return len(raw) > field and raw[field] is not None
 
 
 def _is_answered(state: PairState, name: str) -> bool:
@@ -141,9 +140,9 @@ def _sent(
     place, there = held.find(name)
     if at < walked.since or _is_answered(new, name) or (there and held[place].sent_at is not None):
         return None
-    if any(_has(raw, _SENT) and (raw[_SENT], raw[0]) > (at, name) for raw in held.raw):
+    if any(field_of(raw, _SENT) is not None and (raw[_SENT], raw[0]) > (at, name) for raw in held.raw):
         return None
-    arrived = there and (_has(held.raw[place], _DELIVERED) or _has(held.raw[place], _READ))
+    arrived = there and requests.delivered_in(held.raw[place]) is not None
     if arrived and (at == walked.since or _pushes(new, name)):
         return None
     walk = Walk.on(state, policy, number, walked)
@@ -216,7 +215,7 @@ def _word(
 def _asked_since(state: PairState, at: int) -> bool:
     """Whether a request was sent or refused at `at` or later: the standing before it would be another."""
     asked = marks_of(Request, state.requests).raw
-    if any(_has(raw, _SENT) and raw[_SENT] >= at for raw in asked):
+    if any(field_of(raw, _SENT) is not None and raw[_SENT] >= at for raw in asked):
         return True
     return any(refusal.at >= at for refusal in state.refusals)
 

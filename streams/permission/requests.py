@@ -79,6 +79,14 @@ def delivered_at(request: Request) -> int | None:
     return request.delivered_at if request.delivered_at is not None else request.read_at
 
 
+def delivered_in(array: Sequence[Any]) -> int | None:
+    """`delivered_at` of a request's array, which need not be made for it."""
+    delivery: int | None = field_of(array, _DELIVERED)
+    if delivery is None:
+        delivery = field_of(array, _READ)
+    return delivery
+
+
 class Book:
     """The requests of a pair with their answers, in the order of sending, made once for many questions.
 
@@ -205,9 +213,7 @@ def any_open(sent: Sequence[Sequence[Any]], answered: Container[str | None], at:
     """Whether one of the requests (`known_arrays`) still waits for its first answer at `at`."""
     aside: int | None = None
     for raw in reversed(sent):
-        delivery = field_of(raw, _DELIVERED)
-        if delivery is None:
-            delivery = field_of(raw, _READ)
+        delivery = delivered_in(raw)
         if field_of(raw, _FAILED) is None:
             ends = _ends(raw[_SENT], delivery, aside, policy)
             if at < ends and ends != aside and raw[0] not in answered:

@@ -24,6 +24,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.topics import TopicNames
+from streams.kafka.refusals import heed_refusals_told
 from streams.worker.exits import Code, die, told
 from streams.worker.settings import WorkerSettings
 
@@ -101,6 +102,7 @@ class Following:
 
     async def _session(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        heed_refusals_told(admin)
         try:
             async with asyncio.timeout(LOOK_WITHIN_S):
                 await admin.start()

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from schemas.topics import READ_BY_ONE, TopicNames
+from streams.kafka.refusals import heed_refusals_told
 from streams.worker.exits import Code
 from streams.worker.settings import WorkerSettings
 from streams.worker.startup import SAY_EVERY_S, TRY_EVERY_S, Unfit
@@ -56,6 +57,7 @@ async def take_over(settings: WorkerSettings) -> None:
 async def _settle(settings: WorkerSettings, *, sure_only: bool) -> str | None:
     """What is in the way; None: all is settled. `sure_only`: what may be in the way no longer counts."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    heed_refusals_told(admin)
     try:
         await admin.start()
         groups = await _groups(admin, settings.topic_prefix)
