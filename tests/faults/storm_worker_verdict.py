@@ -108,7 +108,8 @@ def wrong_everywhere(
 
 def wrong_last_words(truth: Truth, changes: Iterable[Record], at: int) -> Findings:
     """The last thing announced of a pair, repeats left out, is how it stands at `at`; of nobody else anything is
-    announced, but that a name of a user stands for another one."""
+    announced, but that a name of a user stands for another one. Deadlines that passed after `at`, while all this was
+    compared, are left out."""
     heard: set[str] = set()
     last: dict[PairName, dict[str, Any]] = {}
     for change in changes:
@@ -116,6 +117,8 @@ def wrong_last_words(truth: Truth, changes: Iterable[Record], at: int) -> Findin
             continue
         heard.add(change.headers[CHANGE_ID])
         said = orjson.loads(change.value)
+        if said["fact_id"] is None and said["occurred_at"] > at:
+            continue
         last[said["phone_number_id"], said["user"]] = said["after"]
     facts = truth.facts_by_pair()
     other_names = {(number, scoped) for number, scoped, _ in truth.links()}

@@ -178,7 +178,8 @@ def words(states: dict[str, PairState], at: int) -> list[Record]:
         number, _, user = name.partition("/")
         said = answer(state, at, DEFAULT_POLICY, Number())
         after = {"permission": said["permission"], "reason": said["standing"]["reason"]}
-        value = orjson.dumps({"phone_number_id": number, "user": user, "after": after})
+        fact = {"fact_id": "TESTFACT", "occurred_at": state.judged_at}
+        value = orjson.dumps({"phone_number_id": number, "user": user, "after": after} | fact)
         told.append(Record(0, place, name.encode(), value, {CHANGE_ID: f"TEST{place}"}))
     return told
 
@@ -196,6 +197,9 @@ def test_last_words_that_are_lost_swapped_or_of_nobody_are_reported(
     value = orjson.loads(granted.value) | {"after": {"permission": {"status": "no_permission"}, "reason": "never"}}
     taken_back = replace(granted, value=orjson.dumps(value), headers={CHANGE_ID: "TESTBACK"})
     assert set(wrong_last_words(truth, [*said, taken_back], at)) == {"last words"}
+    for later, kinds in ((0, {"last words"}), (1, set[str]())):  # a deadline passes while all is compared
+        passed = orjson.dumps(value | {"fact_id": None, "occurred_at": at + later})
+        assert set(wrong_last_words(truth, [*said, replace(taken_back, value=passed)], at)) == kinds
     stranger = replace(granted, value=granted.value.replace(chosen.grant.user.encode(), b"447700900999"))
     nobody = replace(stranger, headers={CHANGE_ID: "TESTNOBODY"})
     assert set(wrong_last_words(truth, [*said, nobody], at)) == {"announced of nobody"}
