@@ -122,7 +122,7 @@ class Replica:
                 await self._place(consumer, places)
             await self._follow(consumer, places)
         finally:
-            await _close(consumer)
+            await close(consumer)
 
     async def _partitions(self) -> set[int]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=5_000)
@@ -233,7 +233,7 @@ def _stamp(headers: Iterable[tuple[str, bytes]], otherwise: int) -> int:
     return otherwise
 
 
-async def _close(consumer: Any) -> None:
+async def close(consumer: Any) -> None:
     """Stop a consumer in a task of its own.
 
     aiokafka 0.14 lets the cancellation of a fetch that waits to be repeated out of `stop`, as if we had been cancelled,

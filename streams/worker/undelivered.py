@@ -20,7 +20,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.worker.exits import Code, die
+from streams.kafka.replica import close
+from streams.worker.exits import Code, die, told
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ class Undelivered:
             except (KafkaError, OSError, TimeoutError) as trouble:
                 self._waits.clear()
                 self._tell(type(trouble).__name__)
+            except Exception as fault:  # noqa: BLE001 - without this look a worker may wait for ever: it ends, and says why
+                die(Code.LANE_FAILED, "looking where the sources end failed: %s", told(fault))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _session(self) -> None:
@@ -131,8 +134,7 @@ class Undelivered:
                 self._tell(None)
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
-            with contextlib.suppress(KafkaError, OSError):
-                await client.stop()
+            await close(client)
 
     async def look(self, broker: Ends) -> None:
         """One look. Raises what the client does when the broker does not answer."""
