@@ -36,15 +36,20 @@ class Pair(NamedTuple):
     @property
     def text(self) -> str:
         """The one text form, `<phone_number_id>/<user>`: the key of every `permission.*` topic."""
-        return f"{self.phone_number_id}/{self.user}"
+        return pair_text(self.phone_number_id, self.user)
 
     @property
     def key(self) -> bytes:
         """`text` as UTF-8 bytes."""
-        return f"{self.phone_number_id}/{self.user}".encode()
+        return self.text.encode()
 
     def __repr__(self) -> str:
         return f"Pair({self.phone_number_id}/{masked(self.user)})"
+
+
+def pair_text(phone_number_id: str, user: str) -> str:
+    """`Pair.text` of a pair that need not be made for it."""
+    return f"{phone_number_id}/{user}"
 
 
 def parse_pair(text: str | bytes) -> Pair | None:

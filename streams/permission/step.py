@@ -154,8 +154,8 @@ def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> S
     """The pair when its clock reaches `until` without a fact: announces the grant that ran out. Nothing due: `state`
     itself. Other rules wait for the next fact, so that it does not matter which of both comes first.
     """
-    number = judged_as(state, policy, number, policy.rules_of(number.profile))
-    deadline = deadline_of(state, policy, number)
+    number = _as_told(state, policy, number)
+    deadline = _deadline(state, policy, number)
     if deadline is None or until < deadline:
         return Step(state, deadline)
     # Not a new version: how ticks fall between facts differs when a batch is repeated, and must not show.
@@ -168,10 +168,17 @@ def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> S
 
 def deadline_of(state: PairState, policy: Policy, number: Number) -> int | None:
     """When the grant that holds at `judged_at` runs out, by the rules of then; None when nothing will."""
+    return _deadline(state, policy, _as_told(state, policy, number))
+
+
+def _deadline(state: PairState, policy: Policy, was: Number) -> int | None:
     if not state.decisions and state.base is None:
         return None
-    was = judged_as(state, policy, number, policy.rules_of(number.profile))
     return _until(timeline(state, state.judged_at, policy, was))
+
+
+def _as_told(state: PairState, policy: Policy, number: Number) -> Number:
+    return judged_as(state, policy, number, policy.rules_of(number.profile))
 
 
 def _is_quiet(fact: PairFact, state: PairState, new: PairState) -> bool:
@@ -215,7 +222,7 @@ def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy:
     if not hands_on:
         return Step(row, record=_record(row, NO_ROWS, (), fact))
     at = new.judged_at
-    was = judged_as(state, policy, number, policy.rules_of(number.profile))
+    was = _as_told(state, policy, number)
     before, after = timeline(state, at, policy, was), timeline(row, at, policy, number)
     change = merged(row, fact, before, after)
     # What the canonical pair's rows do not outrank, because with all evidence it is of another day or is not at all.

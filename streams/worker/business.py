@@ -13,13 +13,13 @@ from typing import Any, Final
 from faust.types import TP
 
 from schemas.business import BusinessState, BusinessUnreadable, decode_business, encode_business, name_of
-from schemas.codec import Unreadable, decode_fact
+from schemas.codec import Unreadable
 from schemas.events import NumberFact
 from schemas.ids import partition_of
 from schemas.topics import TopicNames
 from streams.permission.business import evolve_business
 from streams.worker.agents import Limits
-from streams.worker.fold import Folded, Get
+from streams.worker.fold import WRONG_PARTITION, Folded, Get, fact_in
 from streams.worker.measures import Measures
 from streams.worker.parking import KEPT_BYTES
 from streams.worker.rows import Arrival, Row, number_headers
@@ -110,9 +110,7 @@ def _load(key: bytes, get: Get, folded: Folded) -> BusinessState | None:
 
 
 def _fact_of(arrival: Arrival, partitions: int) -> NumberFact | Unreadable:
-    if arrival.value is None:
-        return Unreadable(reason="no_value", path="$", detail="a fact is never a tombstone")
-    fact = decode_fact(arrival.value)
+    fact = fact_in(arrival)
     if isinstance(fact, Unreadable):
         return fact
     if not isinstance(fact, NumberFact):
@@ -121,6 +119,5 @@ def _fact_of(arrival: Arrival, partitions: int) -> NumberFact | Unreadable:
     if not name or b"/" in name or arrival.key != name:
         return Unreadable(reason="key_mismatch", path="$", detail="the key is not what the fact names its number by")
     if partition_of(name, partitions) != arrival.partition:
-        detail = "the key belongs to another partition; was the topic given more partitions?"
-        return Unreadable(reason="wrong_partition", path="$", detail=detail)
+        return WRONG_PARTITION
     return fact

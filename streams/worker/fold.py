@@ -16,8 +16,8 @@ import orjson
 from schemas.changes import encode_change
 from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import cloud_event
-from schemas.events import PairFact
-from schemas.ids import derived_id, parse_pair, partition_of
+from schemas.events import Fact, PairFact
+from schemas.ids import derived_id, pair_text, parse_pair, partition_of
 from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
 from schemas.records import encode_record
@@ -34,6 +34,12 @@ Get = Callable[[bytes], bytes | None]
 """The stored row of a key."""
 STATE_UNREADABLE: Final = Unreadable(
     reason="state_unreadable", path="$", detail="the stored state of this pair is not of this program's form"
+)
+NO_VALUE: Final = Unreadable(reason="no_value", path="$", detail="a fact is never a tombstone")
+WRONG_PARTITION: Final = Unreadable(
+    reason="wrong_partition",
+    path="$",
+    detail="the key belongs to another partition; was the topic given more partitions?",
 )
 
 
@@ -185,20 +191,17 @@ class FactFold:
         folded.new += not (done.repeated or done.late)
 
     def _fact_of(self, arrival: Arrival) -> PairFact | Unreadable:
-        if arrival.value is None:
-            return Unreadable(reason="no_value", path="$", detail="a fact is never a tombstone")
-        fact = decode_fact(arrival.value)
+        fact = fact_in(arrival)
         if isinstance(fact, Unreadable):
             return fact
         if not isinstance(fact, PairFact):
             detail = "facts about numbers belong to business.events"
             return Unreadable(reason="not_of_a_pair", path="$.type", detail=detail)
         key = arrival.key
-        if key is None or key != f"{fact.phone_number_id}/{fact.user}".encode():
+        if key is None or key != pair_text(fact.phone_number_id, fact.user).encode():
             return Unreadable(reason="key_mismatch", path="$", detail="the key is not the pair of the fact")
         if not self._rows.has(key) and partition_of(key, self._partitions) != arrival.partition:
-            detail = "the key belongs to another partition; was the topic given more partitions?"
-            return Unreadable(reason="wrong_partition", path="$", detail=detail)
+            return WRONG_PARTITION
         return fact
 
     def finish(self) -> Folded:
@@ -257,6 +260,11 @@ def refuse_commands(arrivals: Sequence[Arrival]) -> Folded:
         why = Unreadable(reason="commands_not_supported", path="$", detail="this worker decides no commands")
         folded.park(arrival, why)
     return folded
+
+
+def fact_in(arrival: Arrival) -> Fact | Unreadable:
+    """What a record of a log of facts says."""
+    return NO_VALUE if arrival.value is None else decode_fact(arrival.value)
 
 
 def _tick_at(value: bytes | None) -> int | None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 from schemas.business import BusinessState, BusinessUnreadable, decode_business
 from schemas.envelope import AnyHeaders, Headers, cloud_event, header
-from schemas.ids import BUSINESS_SCOPED_ID, PHONE_NUMBER_ID, WA_ID, derived_id
+from schemas.ids import BUSINESS_SCOPED_ID, PHONE_NUMBER_ID, WA_ID, derived_id, pair_text
 from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
 from schemas.state import PairState
@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 def state_headers(state: PairState, due_at: int | None) -> Headers:
     """The headers of a state row. A deadline that passed moves `judged_at` alone, so both make the id."""
-    event_id = derived_id("state", f"{state.phone_number_id}/{state.user}", state.version, state.judged_at)
+    event_id = derived_id("state", pair_text(state.phone_number_id, state.user), state.version, state.judged_at)
     headers = cloud_event(id=event_id, kind="pair_state", source="worker", at=state.judged_at)
     headers.append((VERSION, str(state.version).encode()))
     if due_at is not None:

@@ -38,6 +38,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 NUMBER, USER = "700100200300400", "447700900123"
 SCOPED = "GB.10000000000000000042"  # the same user, by a business-scoped id
 PRODUCTION = Number()
+SANDBOX = Number(profile="sandbox")
 
 
 def sent(message_id: str, at: int, **said: Any) -> RequestSent:

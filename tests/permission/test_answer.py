@@ -12,6 +12,7 @@ from tests.permission.story import (
     DAY,
     HOUR,
     PRODUCTION,
+    SANDBOX,
     T0,
     Told,
     accepted,
@@ -27,7 +28,6 @@ WEEK = 7 * DAY
 OFF = Number(settings=(Setting(T0, False),))
 PAUSED = Number(restrictions=(Restriction(T0, "both", T0 + 3 * DAY),))
 IN_NIGERIA = Number(country="NG")
-SANDBOX = Number(profile="sandbox")
 GRANTED = replied("a0", T0 - DAY, permanent=True)
 
 

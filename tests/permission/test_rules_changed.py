@@ -17,6 +17,7 @@ from tests.permission.story import (
     DAY,
     HOUR,
     PRODUCTION,
+    SANDBOX,
     T0,
     Told,
     accepted,
@@ -32,7 +33,6 @@ from tests.permission.story import (
 )
 from tests.permission.test_laws import EMPTY, histories
 
-SANDBOX = Number(profile="sandbox")
 SHORTER = Policy.model_validate(DEFAULT_POLICY.model_dump(by_alias=True) | {"defaults": {"temporary_seconds": 3 * DAY}})
 REVOKED = (replied("a0", T0, permanent=True), *unanswered(*[T0 + each * HOUR for each in (1, 2, 3, 4)]))
 KINDS: tuple[Literal["requests", "grants", "calls"], ...] = ("requests", "grants", "calls")
