@@ -8,7 +8,7 @@ facts, same derived ids, no harm. Refuses rules and formats.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from faust.types import TP
@@ -90,7 +90,9 @@ class Translate:
 
 
 class Fold:
-    """Facts, commands and ticks to state, changes and records."""
+    """Facts, commands and ticks to state, changes and records. `moved`: told when a part of a partition's long batch is
+    done.
+    """
 
     def __init__(
         self,
@@ -104,8 +106,10 @@ class Fold:
         partitions: int,
         numbers: KnownNumbers,
         park_until_at: int | None = None,
+        moved: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._around, self._table, self._writer, self._measures = around, table, writer, measures
+        self._moved = moved
         self._policy, self._partitions, self._numbers = policy, partitions, numbers
         self._events, self._commands, self._ticks = (names.of(name) for name in FOLDED)
         self._limits = Limits(park_until_at)
@@ -139,6 +143,7 @@ class Fold:
             fold.take(arrival)
             if (took_s := time.monotonic() - began_at) > GIVE_WAY_AFTER_S:
                 self._measures.folded(took_s)
+                self._moved(partition)
                 await asyncio.sleep(0)  # only this lane writes the partition: what was loaded stays true
                 began_at = time.monotonic()
         folded = fold.finish()
@@ -165,6 +170,7 @@ class Fold:
             folded = fold_deadlines(due, until, get, self._policy, self._partitions, self._numbers.of)
             self._writer.newly_unreadable(partition, folded)
             await self._writer.write(partition, folded)
+            self._moved(partition)
 
     def _behind(self, partition: int) -> bool:
         tp = TP(self._events, partition)

@@ -4,6 +4,7 @@ Owns every setting of Faust's and why it is so. Refuses what Faust would do by i
 agents, writes to the table outside its batch, topics of its own making, its own web.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -11,11 +12,12 @@ import mode
 
 from schemas.topics import MAX_RECORD_BYTES
 from streams.worker.agents import FOLDED, FOLLOWED, SOURCES, Fold, Translate
+from streams.worker.at_work import Lane
 from streams.worker.batches import BatchApp, batched_topic
 from streams.worker.business import TOLD, Business
 from streams.worker.exits import ExitOnSendError, Waiting
 from streams.worker.following import Following
-from streams.worker.lanes import lanes
+from streams.worker.lanes import Work, lanes
 from streams.worker.measures import Measures
 from streams.worker.numbers import Numbers
 from streams.worker.outputs import Outbox, Sender
@@ -88,6 +90,13 @@ class Worker:
     def halted(self) -> str | None:
         """Why nothing is worked any more; None while it is."""
         return self.app.halt.reason
+
+    def at_work(self) -> dict[Lane, int]:
+        """For the watchdog, lane by lane. A halted worker's lanes have nothing to get on with, one whose gate is shut
+        waits for the broker.
+        """
+        gate = self.app.gate
+        return {} if self.halted() or gate is None or not gate.is_open else self.app.halt.at_work.marks()
 
     def progress(self) -> tuple[object, Waiting | None]:
         """For the watchdog. Before there is a consumer, what is waited for is the first rebalance."""
@@ -182,6 +191,7 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
         partitions=partitions,
         numbers=numbers,
         park_until_at=park_until_at,
+        moved=lambda partition: app.halt.at_work.moved(Lane("fold", partition)),
     )
     business = Business(
         businesses,
@@ -192,16 +202,19 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
         park_until_at=park_until_at,
     )
     app.task(numbers.follow)
-    # Named: two agents made by `lanes` without a name would share one, and the second replace the first in silence.
-    # Concurrency stays 1: the lanes are the parallelism.
-    folded = FOLLOWED if settings.only_folds else FOLDED
-    app.agent(batched_topic(app, *map(names.of, folded)), name="fold")(lanes(fold.work, app.halt))
-    app.agent(batched_topic(app, names.of(TOLD)), name="business")(lanes(business.work, app.halt))
+
+    def agent(name: str, topics: Iterable[str], work: Work) -> None:
+        # Named: two agents made by `lanes` without a name would share one, and the second replace the first in silence.
+        # Concurrency stays 1: the lanes are the parallelism.
+        app.agent(batched_topic(app, *map(names.of, topics)), name=name)(lanes(name, work, app.halt))
+
+    agent("fold", FOLLOWED if settings.only_folds else FOLDED, fold.work)
+    agent("business", [TOLD], business.work)
     if settings.only_folds:
         following = Following(settings)
         app.leash = following.leash
         app.task(following.run)
         return Worker(app, pairs, measures, numbers)
-    app.agent(batched_topic(app, *map(names.of, SOURCES)), name="translate")(lanes(translate.work, app.halt))
+    agent("translate", SOURCES, translate.work)
     install_ticks(app, started.running_sender, outbox, partitions, settings.tick_every_s)
     return Worker(app, pairs, measures, numbers)

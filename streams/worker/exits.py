@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NoReturn, Protocol
 
 from aiokafka.errors import KafkaError
@@ -62,13 +62,17 @@ class Watched(Protocol):
     def progress(self) -> tuple[object, Waiting | None]:
         """Something that changes with any progress, and why there should be some (None: idle is fine)."""
 
+    def at_work(self) -> Mapping[Any, object]:
+        """By lane that should get on, something that changes when it does."""
+
 
 class Watchdog(threading.Thread):
     """Ends a worker that no longer gets anywhere. A thread, so that it sees a blocked event loop too.
 
     One time-out ends Faust's recovery for good, without a crash or an error line; the way out is a restart from the
     committed offsets. `stall_s` must exceed the producer's request timeout, `frozen_s` is the session. Records that
-    wait and are never delivered leave no trace here: `undelivered` looks for them.
+    wait and are never delivered leave no trace here: `undelivered` looks for them. Lanes are looked at one by one, as
+    the progress of others would hide that one hangs.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Watchdog(threading.Thread):
         self._patience_s: dict[Waiting, float] = {"stall": stall_s, "rebalance": rebalance_s}
         self._loop_lag_s = loop_lag_s
         self._frozen_s = frozen_s
+        self._lanes: dict[Any, tuple[object, float]] = {}  # its mark, and since when it stands
         self.beat_at = time.monotonic()
 
     def loop_lag_s(self) -> float:
@@ -110,6 +115,7 @@ class Watchdog(threading.Thread):
             except RuntimeError:
                 return  # the loop is closed: the process is ending by itself
             mark, since = self.look(now, mark, since)
+            self.look_at_lanes(now)
 
     def woke(self, slept_s: float) -> None:
         """After a sleep of `slept_s`. One as long as the session: the whole process stood still, others own its
@@ -133,3 +139,18 @@ class Watchdog(threading.Thread):
         if why is not None and now - since > self._patience_s[why]:
             die(Code.STALLED, "no progress for %.0f s (%s)", now - since, why)
         return mark, since
+
+    def look_at_lanes(self, now: float) -> None:
+        """One look at each lane that should get on. Ends the process when patience with one is over."""
+        try:
+            marks = self._watched.at_work()
+        except (AttributeError, RuntimeError):
+            return  # not started yet, or a dict changed under us
+        known = self._lanes
+        self._lanes = {
+            lane: known[lane] if lane in known and known[lane][0] == mark else (mark, now)
+            for lane, mark in marks.items()
+        }
+        for lane, (_, since) in self._lanes.items():
+            if now - since > self._patience_s["stall"]:
+                die(Code.STALLED, "no progress for %.0f s (stall) in %s, while others may have some", now - since, lane)

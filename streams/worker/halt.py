@@ -8,11 +8,10 @@ came in up to then is put aside however much it is. Of what comes in later it sa
 is no forgotten limit.
 """
 
-import contextlib
 import logging
-from collections.abc import Iterator
 
 from schemas.envelope import rfc3339
+from streams.worker.at_work import AtWork
 from streams.worker.clock import now_ms
 
 log = logging.getLogger(__name__)
@@ -23,11 +22,11 @@ class MostlyBad(Exception):
 
 
 class Halt:
-    """Whether the worker is halted, and how many batches are still being worked. `reason`: None while it works."""
+    """Whether the worker is halted, and which batches are still being worked. `reason`: None while it works."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._at_work = 0
+        self.at_work = AtWork()
 
     def begin(self, reason: str) -> None:
         """Halt: no lane begins another batch. What others are at they bring to an end."""
@@ -42,16 +41,7 @@ class Halt:
                 rfc3339(now_ms() // 1000 + 1),
             )
 
-    @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Around the work on one batch."""
-        self._at_work += 1
-        try:
-            yield
-        finally:
-            self._at_work -= 1
-
     @property
     def settled(self) -> bool:
         """Halted, and no batch is in work any more: what is not acknowledged by now never will be."""
-        return self.reason is not None and not self._at_work
+        return self.reason is not None and not self.at_work

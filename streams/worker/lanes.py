@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
+from streams.worker.at_work import Lane
 from streams.worker.exits import Code, die, told
 from streams.worker.halt import Halt, MostlyBad
 
@@ -17,19 +18,21 @@ Work = Callable[[Any], Awaitable[None]]
 """What is done with one event; its last step is `event.ack()`."""
 
 
-def lanes(work: Work, halt: Halt, slots: int = SLOTS) -> Callable[[Any], Awaitable[None]]:
-    """The body of an agent that hands each event to the lane of its partition. At most `slots` batches are in work."""
+def lanes(name: str, work: Work, halt: Halt, slots: int = SLOTS) -> Callable[[Any], Awaitable[None]]:
+    """The body of the agent `name`, which hands each event to the lane of its partition. At most `slots` batches are in
+    work.
+    """
     queues: dict[int, asyncio.Queue[Any]] = {}
     tasks: list[asyncio.Task[None]] = []  # the loop itself keeps only weak references
     free = asyncio.Semaphore(slots)
 
-    async def lane(queue: asyncio.Queue[Any]) -> None:
+    async def follow(lane: Lane, queue: asyncio.Queue[Any]) -> None:
         while True:
             event = await queue.get()
             if halt.reason is not None:
                 return
             try:
-                with halt.at_work():
+                with halt.at_work.on(lane):
                     await work(event)
             except MostlyBad as fault:
                 halt.begin(str(fault))
@@ -47,7 +50,8 @@ def lanes(work: Work, halt: Halt, slots: int = SLOTS) -> Callable[[Any], Awaitab
             queue = queues.get(partition)
             if queue is None:
                 queue = queues[partition] = asyncio.Queue()
-                tasks.append(asyncio.create_task(lane(queue), name=f"lane {partition}"))
+                lane = Lane(name, partition)
+                tasks.append(asyncio.create_task(follow(lane, queue), name=str(lane)))
             await free.acquire()
             queue.put_nowait(event)
 

@@ -2,9 +2,10 @@
 
 With `TEST_WORKER_DIES=<step>` it kills itself when it comes to that step of the order of a batch a second time;
 with `TEST_WORKER_BLOCKS=1` its first batch blocks the event loop, under a watchdog of five seconds; with
-`TEST_WORKER_STALLS=<work|recovery|fetcher|partition>` its batches are never written, its fetches give nothing while it
-recovers, the client's fetcher dies in silence before it brings any source, or one partition of facts is never asked
-for; all under watchdogs with the patience below. Production code knows nothing of any.
+`TEST_WORKER_STALLS=<work|lane|recovery|fetcher|partition>` its batches are never written, or those of one partition,
+its fetches give nothing while it recovers, the client's fetcher dies in silence before it brings any source, or one
+partition of facts is never asked for; all under watchdogs with the patience below. Production code knows nothing of
+any.
 """
 
 import asyncio
@@ -137,45 +138,70 @@ REBALANCE_S: Final = 30.0
 """Longer than a worker takes to its first assignment, on a busy machine too."""
 
 
+def no_writes() -> None:
+    async def never(*_: Any, **__: Any) -> None:
+        await asyncio.Event().wait()
+
+    setattr(Writer, "write", never)  # noqa: B010 - mypy takes an assignment for a mistake; so below
+
+
+def no_writes_of_one_lane() -> None:
+    writes = Writer.write
+
+    async def but_first(self: Writer, partition: int, folded: Any) -> None:
+        if partition == 0:
+            await asyncio.Event().wait()
+        await writes(self, partition, folded)
+
+    setattr(Writer, "write", but_first)  # noqa: B010
+
+
+def silent_recovery() -> None:
+    stock = FetchThread.fetch
+
+    async def silent(self: FetchThread, active: Any, generation: int, timeout_s: float) -> Any:
+        if not any(tp.topic.endswith("permission.state") for tp in active):
+            return await stock(self, active, generation, timeout_s)
+        await asyncio.sleep(timeout_s)
+        return {}
+
+    setattr(FetchThread, "fetch", silent)  # noqa: B010
+
+
+def dead_fetcher() -> None:
+    alive = FetchThread._fetch
+
+    async def dead(self: FetchThread, active: Any, generation: int, timeout_s: float) -> Any:
+        if any(is_facts(tp) for tp in active):
+            fetcher = self._ensure_consumer()._fetcher
+            fetcher._fetch_task.cancel()  # it takes that for its end and says nothing
+            fetcher._records.clear()
+        return await alive(self, active, generation, timeout_s)
+
+    setattr(FetchThread, "_fetch", dead)  # noqa: B010
+
+
+def partition_left_out() -> None:
+    every = BatchConsumer._readable
+
+    def but_one(self: BatchConsumer) -> set[TP]:
+        return {tp for tp in every(self) if not (is_facts(tp) and tp.partition == 0)}
+
+    setattr(BatchConsumer, "_readable", but_one)  # noqa: B010
+
+
+STALLS: Final = {
+    "work": no_writes,
+    "lane": no_writes_of_one_lane,
+    "recovery": silent_recovery,
+    "fetcher": dead_fetcher,
+    "partition": partition_left_out,
+}
+
+
 def stall(where: str) -> None:
     """Something that is waited for never comes."""
-    match where:
-        case "work":
-
-            async def never(*_: Any, **__: Any) -> None:
-                await asyncio.Event().wait()
-
-            setattr(Writer, "write", never)  # noqa: B010 - mypy takes an assignment for a mistake
-        case "recovery":
-            stock = FetchThread.fetch
-
-            async def silent(self: FetchThread, active: Any, generation: int, timeout_s: float) -> Any:
-                if not any(tp.topic.endswith("permission.state") for tp in active):
-                    return await stock(self, active, generation, timeout_s)
-                await asyncio.sleep(timeout_s)
-                return {}
-
-            setattr(FetchThread, "fetch", silent)  # noqa: B010 - likewise
-        case "fetcher":
-            alive = FetchThread._fetch
-
-            async def dead(self: FetchThread, active: Any, generation: int, timeout_s: float) -> Any:
-                if any(is_facts(tp) for tp in active):
-                    fetcher = self._ensure_consumer()._fetcher
-                    fetcher._fetch_task.cancel()  # it takes that for its end and says nothing
-                    fetcher._records.clear()
-                return await alive(self, active, generation, timeout_s)
-
-            setattr(FetchThread, "_fetch", dead)  # noqa: B010 - likewise
-        case "partition":
-            every = BatchConsumer._readable
-
-            def but_one(self: BatchConsumer) -> set[TP]:
-                return {tp for tp in every(self) if not (is_facts(tp) and tp.partition == 0)}
-
-            setattr(BatchConsumer, "_readable", but_one)  # noqa: B010 - likewise
-        case _:
-            raise ValueError(where)
+    STALLS[where]()
     setattr(undelivered, "LOOK_EVERY_S", STALL_S / undelivered.LOOKS)  # noqa: B010 - it is final
     patient = functools.partial(Watchdog, stall_s=STALL_S, rebalance_s=REBALANCE_S)
     setattr(worker_main, "Watchdog", patient)  # noqa: B010 - it is a class

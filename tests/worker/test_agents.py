@@ -73,7 +73,7 @@ class Bench:
         app.loop = asyncio.get_running_loop()
         app.finalize()
         app.flow_control.resume()
-        agent = app.agent(batched_topic(app, topic), name="under_test")(lanes(work, self.halt))
+        agent = app.agent(batched_topic(app, topic), name="under_test")(lanes("under_test", work, self.halt))
         async with agent.test_context() as context:
             yield context
         if app.gate is not None:  # acknowledging made the consumer, which makes the loop of its thread

@@ -164,7 +164,7 @@ async def test_nothing_is_translated_or_folded_before_numbers_are_known(settings
     arrivals = [record(encode_fact(fact), key=f"{NUMBER}/{fact.user}".encode())]
     async with bench.facts() as context:
         event = await context.put(value=arrivals, partition=0)
-        await until(lambda: bench.halt._at_work == 1)
+        await until(lambda: len(bench.halt.at_work) == 1)
         assert (bench.sender.sends, bench.table.stored, event.message.acked) == ([], {}, False)
         bench.numbers.take(registered("a", T0, "sandbox"))
         bench.numbers.known.set()

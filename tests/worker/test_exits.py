@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
+from streams.worker.at_work import AtWork, Lane
 from streams.worker.exits import Code, ExitOnSendError, Waiting, Watchdog, told
 from streams.worker.halt import Halt, MostlyBad
 from streams.worker.lanes import lanes
@@ -17,8 +18,11 @@ from tests.worker.conftest import Deaths
 class Watched:
     """Progress as told."""
 
-    def __init__(self, mark: object, why: Waiting | None) -> None:
-        self.mark, self.why = mark, why
+    def __init__(self, mark: object, why: Waiting | None, lanes: dict[str, int] | None = None) -> None:
+        self.mark, self.why, self.lanes = mark, why, lanes or {}
+
+    def at_work(self) -> dict[str, int]:
+        return self.lanes
 
     def progress(self) -> tuple[object, Waiting | None]:
         return self.mark, self.why
@@ -37,6 +41,38 @@ def test_no_progress_where_some_is_due_ends_the_worker(deaths: Deaths, why: Wait
     with pytest.raises(deaths.died):
         dog.look(now + patience_s + 0.1, "same", now)
     assert deaths.codes == [Code.STALLED]
+
+
+def test_a_lane_without_progress_ends_the_worker_whatever_others_do(
+    deaths: Deaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched("new", None, {"lane 1 of fold": 1, "lane 2 of fold": 2})
+    dog = watchdog(watched)
+    dog.look_at_lanes(100.0)
+    watched.lanes = {"lane 1 of fold": 1, "lane 2 of fold": 3}
+    dog.look_at_lanes(105.0)
+    assert deaths.codes == []
+
+    with pytest.raises(deaths.died):
+        dog.look_at_lanes(105.1)
+    assert deaths.codes == [Code.STALLED]
+    assert "lane 1 of fold" in caplog.text
+
+
+def test_a_lane_that_begins_another_batch_or_moves_within_one_has_patience_anew(deaths: Deaths) -> None:
+    at_work, lane = AtWork(), Lane("fold", 1)
+    dog = watchdog(SimpleNamespace(at_work=at_work.marks))
+    with at_work.on(lane):
+        dog.look_at_lanes(100.0)
+    with at_work.on(lane):
+        dog.look_at_lanes(104.0)
+        at_work.moved(lane)
+        dog.look_at_lanes(108.0)
+        dog.look_at_lanes(112.9)
+    dog.look_at_lanes(120.0)
+    at_work.moved(lane)
+    assert at_work.marks() == {}, "a lane without a batch has nothing to get on with"
+    assert deaths.codes == []
 
 
 def test_a_process_that_stood_still_for_a_session_ends_when_it_wakes(deaths: Deaths) -> None:
@@ -125,7 +161,7 @@ async def test_partitions_are_worked_side_by_side_and_each_in_order() -> None:
             await held.wait()
         order.append((event.message.partition, event.message.offset))
 
-    await lanes(work, Halt())(Stream(0, 1, 0, 1))
+    await lanes("a", work, Halt())(Stream(0, 1, 0, 1))
     await until(lambda: len(order) == 2)
     assert order == [(1, 1), (1, 3)]
     held.set()
@@ -142,7 +178,7 @@ async def test_no_more_than_the_slots_are_in_work() -> None:
         begun += 1
         await held.wait()
 
-    agent = asyncio.ensure_future(lanes(work, Halt(), slots=2)(Stream(0, 1, 2)))
+    agent = asyncio.ensure_future(lanes("a", work, Halt(), slots=2)(Stream(0, 1, 2)))
     await until(lambda: begun == 2)
     await idle()
     assert (begun, agent.done()) == (2, False)
@@ -156,7 +192,7 @@ async def test_a_raising_lane_ends_the_worker_and_names_no_content(
     async def work(event: Any) -> None:
         raise ValueError("447700900123")
 
-    await lanes(work, Halt())(Stream(3))
+    await lanes("a", work, Halt())(Stream(3))
     await until(lambda: bool(deaths.codes))
 
     assert deaths.codes == [Code.LANE_FAILED]
@@ -175,7 +211,7 @@ async def test_a_halt_lets_other_lanes_end_their_batch_and_begin_none(deaths: De
         await held.wait()
         done.append((event.message.partition, event.message.offset))
 
-    await lanes(work, halt)(Stream(0, 1, 0, 1, 2))
+    await lanes("a", work, halt)(Stream(0, 1, 0, 1, 2))
     await until(lambda: halt.reason is not None)
     assert not halt.settled, "the first batch of partition 0 is in work"
     held.set()

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from streams.worker import undelivered
 from streams.worker.app import faust_app
+from streams.worker.at_work import Lane
 from streams.worker.batches import batched_topic
 from streams.worker.exits import Code
 from streams.worker.following import Leash
@@ -423,7 +424,7 @@ async def test_nothing_waits_for_the_batches_of_a_halted_worker_but_for_those_in
 
     consumer._clean_unacked_messages()
     assert len(consumer._unacked_messages) == 1
-    with halt.at_work():
+    with halt.at_work.on(Lane("fold", 0)):
         halt.begin("t-0: most of it")
         consumer._clean_unacked_messages()
         assert len(consumer._unacked_messages) == 1

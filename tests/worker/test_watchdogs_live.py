@@ -53,6 +53,21 @@ async def test_work_that_never_ends_ends_the_worker_and_the_next_life_does_it(st
     await goes_on(stage, worker)
 
 
+async def test_a_lane_that_hangs_while_others_work_ends_the_worker_and_the_next_life_does_its_work(
+    stage: Scene,
+) -> None:
+    await stage.send(RAWS)
+    worker = stage.worker(static=True, tick_every_s=1.0, environment={"TEST_WORKER_STALLS": "lane"})
+    await ended_stalled(worker, "stall")
+    ended = last_exit(worker.settings.folder)
+    assert ended is not None
+    assert "in lane 0 of fold" in ended.text
+    async with stage.reader("permission.state") as state:
+        await state.to_the_end()
+        assert 0 < len(state.states()) < len(WANTED), "the other lanes did their work"
+    await goes_on(stage, worker)
+
+
 @pytest.mark.parametrize(("stalls", "waits"), [("fetcher", ""), ("partition", "permission.events', partition=0")])
 async def test_records_that_wait_and_are_never_delivered_end_the_worker_and_the_next_life_works_them(
     stage: Scene, stalls: str, waits: str
