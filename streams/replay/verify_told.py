@@ -3,7 +3,8 @@
 Owns the reading of one announcement. Its id is derived from all it says, so an id that does not fit its content is a
 fault by itself. Its `version` counts stored changes of a row, and a fact beyond the horizon that was delivered again
 counts again; so what is compared is everything else it says, but of a passed deadline only which one: what it says of
-the rest depends on when it was found. Refuses to fold.
+the rest depends on when it was found. That it tells of a grant that ran out just then is looked at beside its id, which
+does not hold it. Refuses to fold.
 """
 
 from collections import Counter
@@ -13,8 +14,9 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import orjson
+from pydantic import ValidationError
 
-from schemas.changes import change_id
+from schemas.changes import Change, change_id
 from schemas.codec import canonical
 
 _BOOKKEEPING: Final = frozenset({"change_id", "version"})
@@ -86,8 +88,8 @@ def told_of(key: bytes | None, value: bytes | None) -> Told:
         raise NotOne("its value is no announcement")
     if key != f"{change['phone_number_id']}/{change['user']}".encode():
         raise NotOne("its key is not the pair it tells of")
-    if change["fact_id"] is None and not (isinstance(change["data"], dict) and "grant_id" in change["data"]):
-        raise NotOne("it names no grant whose deadline passed")
+    if change["fact_id"] is None:
+        _check_deadline(change)
     if change["change_id"] != change_id({name: said for name, said in change.items() if name != "change_id"}):
         raise NotOne("its id is not derived from what it says")
     return Told(
@@ -98,3 +100,22 @@ def told_of(key: bytes | None, value: bytes | None) -> Told:
         change["change_id"],
         change["type"],
     )
+
+
+def _check_deadline(said: Mapping[str, Any]) -> None:
+    """Raise `NotOne` where it does not say that a temporary permission ran out at the instant it names."""
+    try:
+        change = Change.model_validate(said, strict=True)
+    except ValidationError:
+        raise NotOne("its value is no announcement") from None
+    if "grant_id" not in change.data:
+        raise NotOne("it names no grant whose deadline passed")
+    before, after = change.before, change.after
+    held = (before.permission.status, before.permission.expiration_time)
+    if (change.type, change.cause, held, after.permission.status) != (
+        "permission_expired",
+        "expired",
+        ("temporary", change.occurred_at),
+        "no_permission",
+    ):
+        raise NotOne("it does not say of a grant that it ran out at its deadline")

@@ -269,6 +269,27 @@ def test_a_change_says_what_its_id_and_its_key_say() -> None:
             told_of(wrong_key, said)
 
 
+def test_what_is_said_of_a_passed_deadline_is_that_a_grant_ran_out_then() -> None:
+    facts, worker = past(1), Worker(random.Random(1))
+    worker.work(facts, ticks=False)
+    worker.tick(max(state.due_at for state in worker.states.values() if state.due_at is not None))
+    key, change = next(told for told in worker.changes if told[1]["fact_id"] is None)
+    assert told_of(key, encode_change(change)).at == change["occurred_at"]
+    before, after = change["before"], change["after"]
+    for doctored in (
+        {"type": "permission_revoked"},
+        {"cause": "declined"},
+        {"before": after},
+        {"before": before | {"permission": {"status": "temporary", "expiration_time": change["occurred_at"] + 1}}},
+        {"after": before},
+        {"after": {"label": "expired"}},
+        {"data": {}},
+        {"version": "1"},
+    ):
+        with pytest.raises(NotOne):
+            told_of(key, encode_change(change | doctored))
+
+
 def test_readers_of_a_state_topic_keep_the_higher_version_and_believe_a_tombstone() -> None:
     kept = Winners(lambda value: int(value) if value.isdigit() else -1)
     for value, stamped in ((b"2", None), (b"1", None), (b"junk", None), (b"2", "2"), (b"x", "3")):
