@@ -137,6 +137,12 @@ WORKER: Final[tuple[Metric, ...]] = (
         meaning="Since the broker last took offsets of this worker; ticks keep it low where nothing else comes.",
     ),
     Metric(
+        name="callgrant_worker_last_tick_age_seconds",
+        kind="gauge",
+        unit="seconds",
+        meaning="Since the instant up to which time has passed here; grows where ticks stop, or facts wait unread anywhere.",
+    ),
+    Metric(
         name="callgrant_worker_halted",
         kind="gauge",
         unit="1",

@@ -164,16 +164,18 @@ class Fold:
         await self._writer.write(partition, read)
         if tick_at is None:
             return
-        folded_to = self._folded_to.get(partition, 0)
-        until = counts_to(tick_at, behind=self._behind(partition), folded_to=folded_to)
+        until = self._counts_to(tick_at, partition, self._around.gate.end_of(TP(self._events, partition)))
+        if self._table.due(partition, until, 1):  # rare enough to ask the broker itself
+            until = self._counts_to(tick_at, partition, await self._around.gate.end_now(TP(self._events, partition)))
         while due := self._table.due(partition, until, DUE_AT_ONCE):
             folded = fold_deadlines(due, until, get, self._policy, self._partitions, self._numbers.of)
             self._writer.newly_unreadable(partition, folded)
             await self._writer.write(partition, folded)
             self._moved(partition)
+        self._measures.ticked(until)
 
-    def _behind(self, partition: int) -> bool:
-        tp = TP(self._events, partition)
-        gate = self._around.gate
-        end = gate.end_of(tp)
-        return end is None or max(gate.committed(tp), self._folded_until.get(partition, 0)) < end
+    def _counts_to(self, tick_at: int, partition: int, end: int | None) -> int:
+        """Up to when a tick counts, the facts of its partition ending at `end`."""
+        committed = self._around.gate.committed(TP(self._events, partition))
+        behind = end is None or max(committed, self._folded_until.get(partition, 0)) < end
+        return counts_to(tick_at, behind=behind, folded_to=self._folded_to.get(partition, 0))

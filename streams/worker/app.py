@@ -29,6 +29,7 @@ from streams.worker.surroundings import Gate
 from streams.worker.table import BatchTable, batch_table
 from streams.worker.ticks import install_ticks
 from streams.worker.transport import BatchProducer, BatchTransport
+from streams.worker.watermark import PATIENCE_S, Watermark
 from streams.worker.writing import Writer
 
 FETCH_BYTES: Final = 5 << 20  # above a record of the largest size, which the broker counts with its frame
@@ -216,5 +217,7 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
         app.task(following.run)
         return Worker(app, pairs, measures, numbers)
     agent("translate", SOURCES, translate.work)
-    install_ticks(app, started.running_sender, outbox, partitions, settings.tick_every_s)
+    stages = (tuple(map(names.of, SOURCES)), (names.of("permission.events"),))
+    watermark = Watermark(stages, min(PATIENCE_S, settings.tick_every_s / 2))
+    install_ticks(app, started.running_sender, outbox, partitions, settings.tick_every_s, watermark)
     return Worker(app, pairs, measures, numbers)

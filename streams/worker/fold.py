@@ -67,7 +67,9 @@ class Folded:
     late: int = 0
     """Facts beyond the horizon; neither new nor repeated."""
     latest_at: int = 0
-    """The latest `occurred_at` folded: up to there a tick counts while the partition lags."""
+    """The latest event time folded: up to there a tick counts while the partition lags. Of a fact from the future, when
+    it was received: one wrong clock must not open the way for every tick.
+    """
 
     def park(self, arrival: Arrival, why: Unreadable) -> None:
         """Put one record aside."""
@@ -184,8 +186,7 @@ class FactFold:
             folded.flags.append(True)
             return
         folded.flags.append(False)
-        if fact.occurred_at > folded.latest_at:
-            folded.latest_at = fact.occurred_at
+        folded.latest_at = max(folded.latest_at, min(fact.occurred_at, fact.recorded_at))
         folded.repeated += done.repeated
         folded.late += done.late
         folded.new += not (done.repeated or done.late)

@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from schemas.metrics import WORKER, Metric
+from streams.worker.clock import now_s
 from streams.worker.lives import Ended
 
 _T = TypeVar("_T")
@@ -34,6 +35,7 @@ class Measures:
         self.put_aside: Callable[[], int] = lambda: 0
         self.last_exit: Ended | None = None
         self.clock_apart_s: float | None = None
+        self._ticked_to: int | None = None
         self.registry = CollectorRegistry()
         self.registry.register(_Asked(self))
         self._records = self._counter("callgrant_worker_records_total")
@@ -102,6 +104,15 @@ class Measures:
         """Dead letters written."""
         _add(self._deadletters, reasons)
 
+    def ticked(self, until: int) -> None:
+        """A tick counted up to `until`, epoch seconds."""
+        self._ticked_to = max(until, self._ticked_to or 0)
+
+    @property
+    def tick_age_s(self) -> float | None:
+        """Since the latest instant up to which a tick counted; None before the first."""
+        return None if self._ticked_to is None else now_s() - self._ticked_to
+
     def changes(self, types: Mapping[str, int]) -> None:
         """Announcements sent."""
         _add(self._changes, types)
@@ -135,6 +146,10 @@ class _Asked(Collector):
         if self._measures.clock_apart_s is not None:
             clock.add_metric([], self._measures.clock_apart_s)
         yield clock
+        tick = _family("callgrant_worker_last_tick_age_seconds")
+        if (age_s := self._measures.tick_age_s) is not None:
+            tick.add_metric([], age_s)
+        yield tick
 
 
 def _family(name: str) -> GaugeMetricFamily:

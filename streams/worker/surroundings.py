@@ -24,6 +24,9 @@ class Gate(Protocol):
     def end_of(self, tp: TP) -> int | None:
         """The end of a partition as of the last fetch."""
 
+    async def end_now(self, tp: TP) -> int | None:
+        """The same, asked of the broker."""
+
 
 class Surroundings(Protocol):
     """What exists only once Faust has started."""

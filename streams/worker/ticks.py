@@ -1,4 +1,5 @@
-"""Ticks: how time reaches a quiet partition. The leader writes one to each partition of `permission.ticks`.
+"""Ticks: how time reaches a quiet partition. The leader writes one to each partition of `permission.ticks`, of the
+instant up to which all that was received is folded (`watermark`).
 
 Owns up to which instant a tick counts. Timers announce, they never decide (design 6): a late or doubled tick, or two
 leaders at once, change no answer and announce under the same ids.
@@ -14,10 +15,10 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from schemas.envelope import cloud_event
 from schemas.ids import derived_id
 from streams.worker.batches import BatchApp
-from streams.worker.clock import now_s
 from streams.worker.exits import Code, die, told
 from streams.worker.outputs import Outbox, Sender
 from streams.worker.rows import Row
+from streams.worker.watermark import Watermark
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,24 @@ async def write_ticks(sender: Sender, outbox: Outbox, partitions: int, at: int) 
 
 
 def install_ticks(
-    app: BatchApp, sender: Callable[[], Sender | None], outbox: Outbox, partitions: int, every_s: float
+    app: BatchApp,
+    sender: Callable[[], Sender | None],
+    outbox: Outbox,
+    partitions: int,
+    every_s: float,
+    watermark: Watermark,
 ) -> None:
     """Make the leader write ticks."""
 
     @app.timer(every_s, on_leader=True, name="ticks")
     async def ticks() -> None:
-        producer = sender()
-        if producer is not None:
-            await write_ticks(producer, outbox, partitions, now_s())
+        producer, gate = sender(), app.gate
+        if producer is None or gate is None:
+            return
+        try:
+            at = await watermark.reach(gate.positions)
+        except KafkaError as fault:
+            log.warning("no tick this time, the broker does not tell how far all is folded: %s", type(fault).__name__)
+            return
+        if at is not None:
+            await write_ticks(producer, outbox, partitions, at)

@@ -12,10 +12,10 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Final, cast
 
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
@@ -28,6 +28,7 @@ from streams.worker.batches import BatchApp
 from streams.worker.exits import Code, Waiting, die
 from streams.worker.portions import Portion, leave_undecoded
 from streams.worker.undelivered import Due, Turns, Undelivered
+from streams.worker.watermark import Positions
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,29 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """What the group has committed of a partition; 0 when nothing."""
         offset: int | None = await self.call_thread(self._ensure_consumer().committed, tp)
         return max(0, offset or 0)
+
+    async def ends_of(self, topics: Collection[str]) -> Mapping[TP, int]:
+        """The end of every partition of some topics that the group reads."""
+
+        async def ask() -> Mapping[TP, int]:
+            consumer = self._ensure_consumer()
+            tps = [TP(topic, each) for topic in topics for each in sorted(consumer.partitions_for_topic(topic) or ())]
+            ends: Mapping[TP, int] = await consumer.end_offsets(tps)
+            return ends
+
+        ends: Mapping[TP, int] = await self.call_thread(ask)
+        return ends
+
+    async def begins_of(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """Where some partitions begin."""
+        begins: Mapping[TP, int] = await self.call_thread(self._ensure_consumer().beginning_offsets, list(partitions))
+        return begins
+
+    async def committed_of(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """What the group, each of its members, has committed of some partitions."""
+        coordinator = self._ensure_consumer()._coordinator
+        told = await self.call_thread(coordinator.fetch_committed_offsets, list(partitions))
+        return {tp: known.offset for tp, known in told.items()}
 
     def place_of(self, tp: TP) -> int:
         """Where the client goes on to fetch; 0 while it does not know."""
@@ -333,6 +357,22 @@ class BatchConsumer(driver.Consumer):
         """The end of the partition as of the last fetch; None before the first."""
         end: int | None = self.highwater(tp)
         return end
+
+    async def end_now(self, tp: TP) -> int | None:
+        """The same, asked of the broker: what was written before something else that was read already may not have been
+        fetched. None when it does not say.
+        """
+        try:
+            ends = await self._fetching.ends_of([tp.topic])
+        except KafkaError as fault:
+            log.warning("%s: the broker does not tell where it ends: %s", tp, type(fault).__name__)
+            return None
+        return ends.get(tp)
+
+    @property
+    def positions(self) -> Positions:
+        """The client, which can ask about any partition."""
+        return self._fetching
 
     def lags(self) -> dict[TP, int]:
         """Records of each source partition of ours behind what was committed, as of the last fetch or look."""

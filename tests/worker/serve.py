@@ -4,8 +4,8 @@ With `TEST_WORKER_DIES=<step>` it kills itself when it comes to that step of the
 with `TEST_WORKER_BLOCKS=1` its first batch blocks the event loop, under a watchdog of five seconds; with
 `TEST_WORKER_STALLS=<work|lane|recovery|fetcher|partition>` its batches are never written, or those of one partition,
 its fetches give nothing while it recovers, the client's fetcher dies in silence before it brings any source, or one
-partition of facts is never asked for; all under watchdogs with the patience below. Production code knows nothing of
-any.
+partition of facts is never asked for; all under watchdogs with the patience below. With `TEST_WORKER_HOLDS=<file>` it
+translates nothing until that file is there. Production code knows nothing of any.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from faust.types import TP
 
 from streams.worker import main as worker_main
 from streams.worker import outputs, undelivered
+from streams.worker.agents import Translate
 from streams.worker.exits import Watchdog
 from streams.worker.main import run
 from streams.worker.outputs import Outbox
@@ -207,6 +208,17 @@ def stall(where: str) -> None:
     setattr(worker_main, "Watchdog", patient)  # noqa: B010 - it is a class
 
 
+def hold_translation(until: Path) -> None:
+    work = Translate.work
+
+    async def held(self: Translate, event: Any) -> None:
+        while not until.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+            await asyncio.sleep(0.05)
+        await work(self, event)
+
+    setattr(Translate, "work", held)  # noqa: B010
+
+
 def main(told: str) -> int:
     fields = json.loads(told)
     fields["data_dir"] = Path(fields["data_dir"])
@@ -216,6 +228,8 @@ def main(told: str) -> int:
         block()
     if where := os.environ.get("TEST_WORKER_STALLS"):
         stall(where)
+    if file := os.environ.get("TEST_WORKER_HOLDS"):
+        hold_translation(Path(file))
     return run(WorkerSettings(**fields))
 
 

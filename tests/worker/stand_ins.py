@@ -130,9 +130,12 @@ class HandSender:
 
 @dataclass(slots=True)
 class OpenGate:
-    """A gate that is always open. `ends`: the ends of partitions."""
+    """A gate that is always open. `ends`: the ends of partitions as of the last fetch; `present`: as the broker tells
+    them, where those are others.
+    """
 
     ends: dict[TP, int | None] = field(default_factory=dict)
+    present: dict[TP, int | None] = field(default_factory=dict)
     commits: dict[TP, int] = field(default_factory=dict)
     leases: int = 0
 
@@ -144,6 +147,9 @@ class OpenGate:
 
     def end_of(self, tp: TP) -> int | None:
         return self.ends.get(tp, 0)
+
+    async def end_now(self, tp: TP) -> int | None:
+        return self.present.get(tp, self.end_of(tp))
 
 
 @dataclass(slots=True)

@@ -300,6 +300,28 @@ async def test_a_tick_announces_nothing_while_a_renewal_may_wait_unread(bench: B
     assert bench.sender.sends == sent_before
 
 
+async def test_a_tick_announces_nothing_while_a_renewal_waits_that_was_not_even_fetched(bench: Bench) -> None:
+    async with bench.facts() as context:
+        await worked(context, [fact_record(fact, at) for at, fact in enumerate(FACTS)])
+    bench.gate.ends[TP(EVENTS, 0)] = 2
+    sent_before = list(bench.sender.sends)
+    async with bench.ticks() as context:
+        for end in (3, None):  # written since the last fetch; the broker does not say
+            bench.gate.present[TP(EVENTS, 0)] = end
+            await worked(context, [record(tick_row(0, UNTIL + DAY).value, topic=TICKS)])
+    assert bench.sender.sends == sent_before
+
+
+async def test_a_fact_from_the_future_opens_no_lagging_partition_to_ticks(bench: Bench) -> None:
+    ahead = dataclasses.replace(replied("wamid.TESTAHEAD", UNTIL + DAY), user="447700900124", recorded_at=T0 + HOUR)
+    async with bench.facts() as context:
+        await worked(context, [fact_record(fact, at) for at, fact in enumerate((*FACTS, ahead))])
+    bench.gate.ends[TP(EVENTS, 0)] = 9
+    async with bench.ticks() as context:
+        await worked(context, [record(tick_row(0, UNTIL + 2 * DAY).value, topic=TICKS)])
+    assert "permission_expired" not in bench.told()
+
+
 async def test_facts_committed_by_an_earlier_owner_are_no_lag(bench: Bench) -> None:
     async with bench.facts() as context:
         await worked(context, [fact_record(fact, at) for at, fact in enumerate(FACTS)])

@@ -1,5 +1,6 @@
 """The worker as a process on a real broker: exact through kills, a wiped store, joins and quiet partitions."""
 
+import asyncio
 import dataclasses
 import shutil
 import time
@@ -19,8 +20,9 @@ from streams.permission.answer import answer
 from streams.worker.exits import Code
 from tests.permission.story import NUMBER, PRODUCTION, USER, replied
 from tests.ports import free_port
+from tests.providers.payloads import body, envelope, reply, value
 from tests.worker.live import PARTITIONS, PATIENCE_S, Process, Scene, bare, scene, until
-from tests.worker.seeded import Raw, raw_past, straight_fold
+from tests.worker.seeded import RECEIVED_MS, Raw, raw_past, straight_fold
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
@@ -136,6 +138,62 @@ async def test_a_tick_announces_an_expiry_on_a_quiet_partition(stage: Scene) -> 
         ("permission_granted", now - 100),
         ("permission_expired", now + 3),
     ]
+    assert worker.terminate() == Code.STOPPED
+
+
+async def test_no_grant_expires_whose_renewal_was_received_and_waits_to_be_translated(
+    stage: Scene, tmp_path: Path
+) -> None:
+    then, opened = RECEIVED_MS // 1000, tmp_path / "translate"
+    grant = replied("wamid.TESTREPLY1", then - 100, until=then - 20)
+    renewal = reply("wamid.TESTREPLY2", timestamp=str(then - 50), response="accept", is_permanent=True)
+    await stage.send_to("permission.events", encode_fact(grant), f"{NUMBER}/{USER}".encode())
+    await stage.send([Raw("webhooks.raw", body(envelope(value(messages=[renewal]))))])
+    worker = stage.worker(tick_every_s=0.5, environment={"TEST_WORKER_HOLDS": str(opened)})
+    await worker.ready()
+    async with stage.reader("permission.changes") as changes:
+        while len(changes.records) < 1:
+            await changes.more()
+        await asyncio.sleep(3.0)  # several ticks, each of which would announce it; that none comes is no condition
+        opened.touch()
+        while len(changes.records) < 2:
+            await changes.more()
+        await until(lambda: tick_age_s(worker.ask("metrics")[1]) < 60)
+        await changes.to_the_end()
+    told = [orjson.loads(record.value) for record in changes.records]
+    assert [(change["type"], change["occurred_at"]) for change in told] == [
+        ("permission_granted", then - 100),
+        ("permission_granted", then - 50),
+    ]
+    assert worker.terminate() == Code.STOPPED
+
+
+def tick_age_s(metrics: str) -> float:
+    [age] = [line for line in metrics.splitlines() if line.startswith("callgrant_worker_last_tick_age_seconds")] or [
+        "none inf"
+    ]
+    return float(age.split()[1])
+
+
+async def test_an_expiry_on_a_quiet_partition_is_announced_within_fifteen_seconds_by_default_ticks(
+    stage: Scene,
+) -> None:
+    worker = stage.worker()
+    await worker.ready()
+    now = int(time.time())  # noqa: TID251 - likewise
+    deadlines = {now + 4 + 3 * place for place in range(4)}
+    for place, deadline in enumerate(sorted(deadlines)):
+        fact = dataclasses.replace(
+            replied(f"wamid.TESTREPLY{place}", now - 100, until=deadline), user=f"44770090012{place}"
+        )
+        await stage.send_to("permission.events", encode_fact(fact), f"{NUMBER}/{fact.user}".encode())
+    async with stage.reader("permission.changes") as changes:
+        while len(changes.records) < 2 * len(deadlines):
+            await changes.more()
+    found = [(orjson.loads(record.value), record.timestamp) for record in changes.records]
+    expired = {told["occurred_at"]: stamp / 1000 for told, stamp in found if told["type"] == "permission_expired"}
+    assert expired.keys() == deadlines
+    assert max(stamp - deadline for deadline, stamp in expired.items()) < 15
     assert worker.terminate() == Code.STOPPED
 
 
