@@ -18,11 +18,19 @@ from typing import Final
 
 from deploy import clock, verify_answers, verify_clickhouse
 from deploy.config import Config
-from deploy.verify_compare import compare_changes, compare_deadlines, compare_numbers, compare_records, compare_states
+from deploy.verify_compare import (
+    GRACE_S,
+    compare_changes,
+    compare_deadlines,
+    compare_numbers,
+    compare_records,
+    compare_states,
+)
 from deploy.verify_local import LocalStores
 from deploy.verify_log import Log, Tell, log_of, whole
 from deploy.verify_report import Findings
 from deploy.verify_topics import Topics, new_winners
+from schemas.envelope import rfc3339
 from schemas.ids import is_wa_id
 from schemas.state import PairState
 from streams.countries import country_of
@@ -65,6 +73,8 @@ class _Kept:
     """Facts that pairs hand on, and those that came to be in the log of a canonical pair."""
     sample: list[tuple[int, bytes, PairState]] = field(default_factory=list)
     store_behind: list[int] = field(default_factory=list)
+    ticked_to: list[int] = field(default_factory=list)
+    """By partition the instant of its newest tick, 0 where it has none."""
 
 
 class Verification:
@@ -143,6 +153,7 @@ class Verification:
                 self._kept.store_behind.append(partition)
         compare_states(fold.pairs, stored.rows, self._at, self._policy, self._numbers, found)
         tick = await topics.newest_tick(partition)
+        self._kept.ticked_to.append(tick[0] if tick is not None else 0)
         if tick is not None and tick[1] > max(fold.latest_ms, written_ms) + AT_REST_FOR_MS:
             compare_deadlines(fold.pairs, tick[0], found)
         told, span = await topics.told(partition), topics.spans["permission.records"][partition]
@@ -207,8 +218,12 @@ class Verification:
         elif behind:
             found.words["store"] = f"no store here is up to date for partitions {', '.join(map(str, behind))}"
         for check, cut_ms in self._topics.cut_ms.items():
-            since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(cut_ms / 1000))
-            found.words[check] = f"cut by retention: compared since {since}"
+            found.words[check] = f"cut by retention: compared since {rfc3339(cut_ms // 1000)}"
+        ticked_to = min(self._kept.ticked_to, default=0)
+        if ticked_to < self._at - GRACE_S:
+            stands = f"since {rfc3339(ticked_to)}" if ticked_to else "yet"
+            note = f"no tick {stands}, so what ran out later was not looked for (does a worker run, does it lag?)"
+            found.words["changes"] = "; ".join(filter(None, (found.words.get("changes"), note)))
 
 
 async def verify(config: Config, *, wait_s: float, ask: int, tell: Tell) -> Verified:

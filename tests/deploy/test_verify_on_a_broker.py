@@ -246,6 +246,16 @@ def test_a_copy_of_the_topics_is_all_the_same(judged: Judged, verify: Callable[.
     assert done.told["checks"]["changes"]["compared"] > 100
 
 
+def test_that_no_tick_came_for_long_is_said_beside_the_announcements(
+    judged: Judged, verify: Callable[..., Done], topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _copied(judged, topic_prefix, judged.stood)
+    monkeypatch.setattr("deploy.verify.GRACE_S", -86_400)
+    done = verify(topic_prefix, "--json")
+    assert done.code == 0
+    assert "no tick since 20" in done.told["checks"]["changes"]["note"]
+
+
 def test_each_damage_to_what_was_written_is_told_by_its_kind_and_masked(
     judged: Judged, verify: Callable[..., Done], topic_prefix: str
 ) -> None:
