@@ -38,6 +38,8 @@ FETCH_MIN_BYTES: Final = 32 * 1024
 """The broker gathers so long or so much: a batch of ten facts costs little more than one of one, and the wait is paid
 only where there is time for it. Idle, a worker asks some thirty times a second.
 """
+REJOINS: Final = 10
+"""So many assignments in a row without one that led to reading are no progress any more: rejoining may never end."""
 LEASE_SHARE: Final = 0.9
 """Of the session: a heartbeat this recent proves that the broker has not given our partitions away."""
 
@@ -154,6 +156,7 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._open, self._revoking, self._assigned_at = False, True, 0.0
+        self._rejoins = 0  # assignments since sources were read
         self._sent: dict[TP, deque[int]] = defaultdict(deque)  # last offsets of the batches delivered, in order
         self._done: dict[TP, set[int]] = defaultdict(set)  # those of them that were acknowledged
         self._next: dict[TP, int] = {}  # the first offset the next batch must have
@@ -185,6 +188,8 @@ class BatchConsumer(driver.Consumer):
         """Open, if the rebalance that ended is the one of the present generation."""
         recovered = self._recovery._generation_id
         self._open = not self._revoking and recovered == self._ours.consumer_generation_id
+        if self._open:
+            self._rejoins = 0
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """From here to the end of the assignment nothing is read. Commit first: the base class forgets what is not."""
@@ -202,6 +207,7 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)  # pauses everything
         self._assigned_at = time.monotonic()
         self._revoking = False
+        self._rejoins += 1
 
     async def lease(self) -> None:
         """Return while the partitions are provably ours. To be awaited before every write.
@@ -414,6 +420,8 @@ class BatchConsumer(driver.Consumer):
         """For the watchdog: something that changes with any progress, and why there should be some."""
         recovery = self._recovery
         if not self._open:
+            if self._rejoins > REJOINS:
+                return "rejoins", "rebalance"
             return (self._ours.consumer_generation_id, tuple(recovery.active_offsets.values())), "rebalance"
         in_work = sum(map(len, list(self._sent.values())))
         held = self._ours.leash.held if self._ours.leash is not None else frozenset()  # waits for somebody else

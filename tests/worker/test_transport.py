@@ -18,7 +18,7 @@ from streams.worker.exits import Code
 from streams.worker.following import Leash
 from streams.worker.portions import Portion
 from streams.worker.settings import WorkerSettings
-from streams.worker.transport import BATCH_RECORDS, BatchConsumer, FetchThread
+from streams.worker.transport import BATCH_RECORDS, REJOINS, BatchConsumer, FetchThread
 from tests.worker.conftest import Deaths
 from tests.worker.stand_ins import Record, record
 
@@ -300,6 +300,24 @@ async def test_the_watchdog_is_told_of_work_lag_and_rebalance(consumer: BatchCon
     assert (after != before, why) == (True, "stall")
     consumer._open = False
     assert consumer.progress()[1] == "rebalance"
+
+
+async def test_rejoining_over_and_over_without_ever_reading_is_no_progress(consumer: BatchConsumer) -> None:
+    app = consumer._ours
+    consumer._open = False
+    marks = []
+    for generation in range(1, REJOINS + 4):
+        app.consumer_generation_id = generation
+        consumer._rejoins += 1
+        marks.append(consumer.progress())
+    assert len(set(marks)) == REJOINS + 1, "the last three are one"
+    assert {why for _, why in marks} == {"rebalance"}
+
+    app.tables.recovery._generation_id = app.consumer_generation_id  # type: ignore[attr-defined]
+    consumer._revoking = False
+    consumer.open_after_rebalance()
+    consumer._open = False
+    assert consumer.progress()[0] != "rejoins", "it was ready in between"
 
 
 async def test_what_is_due_is_every_source_from_where_it_was_delivered_or_else_committed(
