@@ -38,10 +38,10 @@ async def _harms(config: Config) -> dict[tuple[str, str], str]:
 
     topics = [config.topics.of(topic.name) for topic in worked()]
     there = await existing(config.bootstrap, topics)
-    found = await settings_of(config.bootstrap, there) if there else {}
-    if isinstance(found, str):
+    if not there:
         return {}
-    return {(fault.topic, fault.setting): fault.harm for fault in faults(config.topics, found)}
+    answered = await settings_of(config.bootstrap, there)
+    return {(fault.topic, fault.setting): fault.harm for fault in faults(config.topics, answered.settings)}
 
 
 async def state(config: Config) -> list[Finding]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 
 from schemas.topics import BY_NAME, MAX_RECORD_BYTES, REGISTRY, Topic, TopicNames
 from streams.worker.clock import now_ms
@@ -34,6 +34,14 @@ STAMPED: Final = "permission.ticks"
 
 Settings = Mapping[str, Mapping[str, str]]
 """The settings of each topic as the broker tells them, by full name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the broker told. `untold`: by full name of a topic, why its settings were not."""
+
+    settings: Settings
+    untold: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,23 +96,26 @@ def _meets(setting: str, value: str, wanted: str) -> bool:
     return int(value) >= int(wanted) if setting == "max.message.bytes" else value == wanted
 
 
-async def settings_of(bootstrap: str, topics: list[str]) -> Settings | str:
-    """What the broker tells of them, or why it does not."""
+async def settings_of(bootstrap: str, topics: list[str]) -> Answered:
+    """What the broker tells of them, and why it does not tell of the others."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     found: dict[str, dict[str, str]] = {}
+    untold = dict.fromkeys(topics, "no answer")
     try:
         await admin.start()
         asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
         for answer in await admin.describe_configs(asked):
             for code, _message, _kind, name, entries in answer.resources:
                 if code:
-                    return f"error {code}"
-                found[name] = {entry[0]: entry[1] for entry in entries}
+                    untold[name] = for_code(code).__name__
+                else:
+                    found[name] = {entry[0]: entry[1] for entry in entries}
+                    untold.pop(name, None)
     except (KafkaError, OSError) as fault:
-        return type(fault).__name__
+        return Answered({}, dict.fromkeys(topics, type(fault).__name__))
     finally:
         await admin.close()
-    return found
+    return Answered(found, untold)
 
 
 async def clock_apart_s(settings: WorkerSettings) -> float | str:
@@ -140,12 +151,14 @@ def apart_s(stamped_ms: float, before_ms: float, after_ms: float) -> float:
 async def check_fitness(settings: WorkerSettings) -> float | None:
     """Raise `Unfit` over topics or a clock that would lose something; answers how far the clocks are apart, if told."""
     names = settings.names
-    found = await settings_of(settings.kafka_bootstrap, [names.of(topic.name) for topic in worked()])
-    if isinstance(found, str):
-        log.warning("the settings of the topics cannot be read (%s); callgrant doctor looks at them too", found)
-    else:
-        check_settings(names, found)
-        _warn_of_nets(settings, found)
+    answered = await settings_of(settings.kafka_bootstrap, [names.of(topic.name) for topic in worked()])
+    if answered.untold:
+        log.warning(
+            "the settings of %s cannot be read and are not checked; callgrant topics check looks at them too",
+            ", ".join(f"{topic} ({why})" for topic, why in sorted(answered.untold.items())),
+        )
+    check_settings(names, answered.settings)
+    _warn_of_nets(settings, answered.settings)
     apart = await clock_apart_s(settings)
     if isinstance(apart, str):
         log.warning("the broker's clock cannot be compared with ours: %s", apart)

@@ -26,6 +26,7 @@ FREE: Final = ("webhooks.raw", "actions.raw", "deadletters")
 SHARED: Final = (
     "permission.events",
     "permission.commands",
+    "permission.outcomes",
     "permission.ticks",
     "permission.state",
     "permission.changes",

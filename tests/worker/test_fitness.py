@@ -1,10 +1,13 @@
 import dataclasses
+import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from deploy.topics import create_topics, wanted_topics
 from schemas.topics import BY_NAME, COMMON_SETTINGS, TopicNames
+from streams.worker import fitness
 from streams.worker.codes import NEEDS_A_PERSON, Code
 from streams.worker.fitness import apart_s, check_clock, check_fitness, check_settings, faults, worked
 from streams.worker.settings import WorkerSettings
@@ -97,6 +100,78 @@ def test_a_member_keeps_its_name_as_long_as_its_folder(settings: WorkerSettings)
     other = dataclasses.replace(settings, data_dir=settings.data_dir / "elsewhere")
     other.folder.mkdir(parents=True)
     assert member_of(other) != first
+
+
+UNAUTHORIZED = 29
+
+
+class Admin:
+    """A broker's admin side that tells the settings of some topics and an error code for others."""
+
+    def __init__(self, told: dict[str, dict[str, str]], refused: dict[str, int]) -> None:
+        self.told, self.refused = told, refused
+
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+
+    async def describe_configs(self, asked: list[Any]) -> list[Any]:
+        answers: list[Any] = []
+        for name in (each.name for each in asked):
+            if code := self.refused.get(name, 0):
+                answers.append((code, "", 2, name, []))
+            elif name in self.told:
+                answers.append((0, "", 2, name, [(key, value, False) for key, value in self.told[name].items()]))
+        return [SimpleNamespace(resources=answers)]
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch) -> Admin:
+    stand_in = Admin(as_registered(), {})
+
+    async def agrees(_settings: WorkerSettings) -> float:
+        return 0.0
+
+    monkeypatch.setattr(fitness, "AIOKafkaAdminClient", lambda **_: stand_in)
+    monkeypatch.setattr(fitness, "clock_apart_s", agrees)
+    return stand_in
+
+
+async def test_a_topic_that_is_not_told_hides_no_fault_of_another(admin: Admin, settings: WorkerSettings) -> None:
+    admin.refused = {"t.webhooks.raw": UNAUTHORIZED}
+    admin.told["t.business.state"]["cleanup.policy"] = "compact,delete"
+
+    with pytest.raises(Unfit, match=r"t\.business\.state has cleanup\.policy=compact,delete") as told:
+        await check_fitness(settings)
+    assert told.value.code == Code.TOPICS_UNFIT
+
+
+async def test_topics_that_are_not_told_are_named_with_the_reason(
+    admin: Admin, settings: WorkerSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin.refused = {"t.permission.outcomes": UNAUTHORIZED}
+    del admin.told["t.deadletters"]
+
+    with caplog.at_level(logging.WARNING):
+        assert await check_fitness(settings) == 0.0
+
+    [said] = caplog.messages
+    assert "t.deadletters (no answer), t.permission.outcomes (TopicAuthorizationFailedError) cannot be read" in said
+
+
+async def test_nothing_is_said_where_everything_is_told(
+    admin: Admin, settings: WorkerSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    await check_fitness(settings)
+
+    assert admin.told
+    assert not caplog.messages
+
+
+async def test_a_broker_that_tells_no_settings_at_all_is_named_for_each_topic(settings: WorkerSettings) -> None:
+    answered = await fitness.settings_of(settings.kafka_bootstrap, ["t.a", "t.b"])
+
+    assert not answered.settings
+    assert answered.untold.keys() == {"t.a", "t.b"}
 
 
 @pytest.mark.broker

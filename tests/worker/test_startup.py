@@ -12,8 +12,10 @@ import pytest
 import structlog
 
 from schemas.metrics import WORKER
+from schemas.topics import BY_NAME
 from streams.worker.app import build
 from streams.worker.exits import Code
+from streams.worker.fitness import worked
 from streams.worker.health import Health
 from streams.worker.logs import QUIET_S, RateLimit, set_up_logs
 from streams.worker.measures import Measures
@@ -31,6 +33,12 @@ def counts(settings: WorkerSettings, **other: int) -> dict[str, int]:
 
 def test_topics_as_they_must_be_are_fit(settings: WorkerSettings) -> None:
     check_topics(counts(settings), settings)
+
+
+def test_every_topic_a_worker_reads_or_writes_is_looked_for_and_counted_where_pairs_share_the_count() -> None:
+    assert {*FREE, *SHARED} == {topic.name for topic in worked()}
+    assert {BY_NAME[name].spread for name in SHARED} == {"pairs"}
+    assert {BY_NAME[name].spread for name in FREE} == {"free"}
 
 
 def test_a_missing_topic_is_named_with_the_command_that_makes_it(settings: WorkerSettings) -> None:
