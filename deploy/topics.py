@@ -16,7 +16,18 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError
 
 from deploy.cluster import SETTLED_WITHIN_S, ClusterUnusable, admin_of, reason, until
-from schemas.topics import COMMON_SETTINGS, DAY_MS, REGISTRY, Spread, Topic, TopicNames
+from schemas.topics import (
+    BY_NAME,
+    COMMON_SETTINGS,
+    DAY_MS,
+    FORMAT_SETTINGS,
+    OLDEST_FORMAT,
+    REGISTRY,
+    Spread,
+    Topic,
+    TopicNames,
+    keeps_headers,
+)
 
 EXISTS: Final = TopicAlreadyExistsError.errno
 LEAST_RETENTION_MS: Final = {"webhooks.raw": 8 * DAY_MS, "actions.raw": 8 * DAY_MS}
@@ -108,7 +119,7 @@ async def check_topics(bootstrap: str, names: TopicNames, partitions: int) -> li
         found = known[one.name]["partitions"]
         replication = min((len(partition["replicas"]) for partition in found), default=1)
         differences += _partitions(one, len(found))
-        differences += _values(bootstrap, _replicated(one, replication), settings[one.name])
+        differences += values_differing(bootstrap, _replicated(one, replication), settings[one.name])
     return differences
 
 
@@ -173,19 +184,28 @@ def _replicated(one: Wanted, replication: int) -> Wanted:
     )
 
 
-def _values(bootstrap: str, one: Wanted, found: dict[str, str]) -> list[Difference]:
-    return [
-        Difference(
+def values_differing(bootstrap: str, one: Wanted, found: dict[str, str]) -> list[Difference]:
+    """The settings of a topic that are not as wanted, and a form of records that has no headers."""
+
+    def difference(what: str, wanted: str, setting: str) -> Difference:
+        return Difference(
             topic=one.name,
-            what=key,
-            found=found.get(key, "not known to this broker"),
-            wanted=value,
+            what=what,
+            found=found.get(what, "not known to this broker"),
+            wanted=wanted,
             mend=f"kafka-configs.sh --bootstrap-server {bootstrap} --entity-type topics --entity-name {one.name} "
-            f"--alter --add-config {key}={value}",
+            f"--alter --add-config {setting}={wanted}",
         )
+
+    told = [
+        difference(key, value, key)
         for key, value in one.settings.items()
         if not _fits(one.topic, key, value, found.get(key))
     ]
+    if one.topic in BY_NAME:
+        old = [key for key in FORMAT_SETTINGS if key in found and not keeps_headers(found[key])]
+        told += [difference(key, OLDEST_FORMAT, FORMAT_SETTINGS[0]) for key in old]  # of a topic it has one name
+    return told
 
 
 def _fits(topic: str, key: str, wanted: str, found: str | None) -> bool:

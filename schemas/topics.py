@@ -3,6 +3,7 @@
 Owns names and settings. Refuses to talk to a broker: `deploy.topics` creates and checks what stands here.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -46,6 +47,9 @@ _COMPACTED: Final = {
     "max.compaction.lag.ms": str(DAY_MS),
     "delete.retention.ms": str(7 * DAY_MS),
 }
+FORMAT_SETTINGS: Final = ("message.format.version", "log.message.format.version")
+"""By these names brokers before 4.0 tell in which form they keep records. We ask for none: newer ones know neither."""
+OLDEST_FORMAT: Final = "0.11.0"
 COMMON_SETTINGS: Final = {"max.message.bytes": str(MAX_RECORD_BYTES), "compression.type": "producer"}
 
 REGISTRY: Final[tuple[Topic, ...]] = (
@@ -184,6 +188,12 @@ class TopicNames:
     def group(self, name: str) -> str:
         """A consumer group id: carries the prefix, and the generation from the second on."""
         return f"{self.prefix}{name}" if self.generation == 1 else f"{self.prefix}{name}.g{self.generation}"
+
+
+def keeps_headers(version: str) -> bool:
+    """Whether a form of records has headers: that of 0.11 was the first. What is no version counts as one that has."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is None or (int(found[1]), int(found[2])) >= (0, 11)
 
 
 READ_BY_ONE: Final = ("webhooks.raw", "actions.raw", "permission.commands")

@@ -16,7 +16,16 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from schemas.topics import BY_NAME, MAX_RECORD_BYTES, REGISTRY, Topic, TopicNames
+from schemas.topics import (
+    BY_NAME,
+    FORMAT_SETTINGS,
+    MAX_RECORD_BYTES,
+    OLDEST_FORMAT,
+    REGISTRY,
+    Topic,
+    TopicNames,
+    keeps_headers,
+)
 from streams.worker.clock import now_ms
 from streams.worker.codes import Code
 from streams.worker.settings import WorkerSettings
@@ -76,7 +85,10 @@ def faults(names: TopicNames, found: Settings) -> list[Fault]:
 
 
 def _demands(topic: Topic) -> list[tuple[str, str, str]]:
-    demands = [("max.message.bytes", str(MAX_RECORD_BYTES), "a large record would be refused and end the worker")]
+    demands = [
+        ("max.message.bytes", str(MAX_RECORD_BYTES), "a large record would be refused and end the worker"),
+        *((setting, OLDEST_FORMAT, "records could not carry headers") for setting in FORMAT_SETTINGS),
+    ]
     if topic.name in STATE:
         demands += [
             ("cleanup.policy", "compact", "rows would be deleted by age, and recovery could not know them"),
@@ -84,6 +96,8 @@ def _demands(topic: Topic) -> list[tuple[str, str, str]]:
         ]
     else:
         demands.append(("cleanup.policy", "delete", "records without a successor in time would vanish"))
+    if topic.name == STAMPED:
+        demands.append(("message.timestamp.type", "LogAppendTime", "the clocks could not be compared"))
     if topic.name in TRUTH:
         demands += [
             (setting, "-1", "it is the log of facts; what is deleted there can never be folded again")
@@ -93,6 +107,8 @@ def _demands(topic: Topic) -> list[tuple[str, str, str]]:
 
 
 def _meets(setting: str, value: str, wanted: str) -> bool:
+    if setting in FORMAT_SETTINGS:
+        return keeps_headers(value)
     return int(value) >= int(wanted) if setting == "max.message.bytes" else value == wanted
 
 

@@ -15,7 +15,7 @@ from aiokafka.structs import TopicPartition
 
 from deploy.cluster import ClusterAway, ClusterUnusable, admin_of, delete_topics, existing, replication_of
 from deploy.progress import Stage, StillBehind, unread, until_caught_up
-from deploy.topics import check_topics, create_topics, leader_topic, wanted_topics
+from deploy.topics import check_topics, create_topics, leader_topic, values_differing, wanted_topics
 from schemas.topics import DAY_MS, REGISTRY, TopicNames
 from tests.ports import free_port
 
@@ -38,6 +38,16 @@ def test_every_registered_topic_is_wanted_and_fausts_leader_topic_has_one_partit
     assert wanted[leader_topic(names)].partitions == 1
     assert {one.partitions for name, one in wanted.items() if ".permission." in name} == {PARTITIONS}
     assert {one.settings["min.insync.replicas"] for one in wanted.values()} == {"2"}
+
+
+@pytest.mark.parametrize("setting", ["message.format.version", "log.message.format.version"])
+def test_a_form_of_records_without_headers_is_named_with_what_mends_it(setting: str) -> None:
+    wanted = wanted_topics(TopicNames("my."), PARTITIONS)[0]
+
+    [found] = values_differing("there:9092", wanted, {**wanted.settings, setting: "0.10.2-IV0"})
+    assert (found.what, found.found, found.wanted) == (setting, "0.10.2-IV0", "0.11.0")
+    assert found.mend.endswith("--entity-name my.webhooks.raw --alter --add-config message.format.version=0.11.0")
+    assert values_differing("there:9092", wanted, {**wanted.settings, setting: "3.0-IV1"}) == []
 
 
 async def test_a_cluster_that_does_not_answer_is_told_with_its_setting() -> None:

@@ -48,6 +48,9 @@ def test_what_create_makes_is_what_a_worker_takes() -> None:
         ("permission.events", "cleanup.policy", "compact"),
         ("business.events", "retention.ms", "1"),
         ("permission.records", "max.message.bytes", "1048588"),
+        ("permission.ticks", "message.timestamp.type", "CreateTime"),
+        ("permission.events", "message.format.version", "0.10.2-IV0"),
+        ("deadletters", "log.message.format.version", "0.9.0"),
     ],
 )
 def test_a_setting_that_would_lose_something_is_refused_with_what_would_happen(
@@ -64,6 +67,16 @@ def test_a_setting_that_would_lose_something_is_refused_with_what_would_happen(
 def test_larger_records_and_longer_retention_are_the_operators_choice() -> None:
     other = as_registered(permission_changes={"max.message.bytes": "9000000", "retention.ms": "-1"})
     assert faults(NAMES, other) == []
+
+
+@pytest.mark.parametrize("version", ["0.11.0", "0.11.0-IV2", "1.0-IV0", "2.8-IV1", "3.0", "", "none"])
+def test_a_format_that_keeps_headers_or_that_nobody_knows_is_fit(version: str) -> None:
+    assert faults(NAMES, as_registered(permission_state={"message.format.version": version})) == []
+
+
+def test_a_clock_that_could_not_be_compared_is_said_to_be_the_harm() -> None:
+    [fault] = faults(NAMES, as_registered(permission_ticks={"message.timestamp.type": "CreateTime"}))
+    assert "the clocks could not be compared" in str(fault)
 
 
 def test_what_the_broker_does_not_tell_is_passed_over() -> None:
