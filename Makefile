@@ -72,7 +72,7 @@ bench: setup $(QUIX_LOCKED)  ## what things cost, measured side by side; BENCH="
 	$(BIN)/python -m tests.bench $(BENCH)
 
 faults: setup  ## kill processes over and over and compare with what must hold; minutes
-	$(BIN)/pytest -m faults
+	$(BIN)/pytest -m faults -s
 
 mutants: $(INSTALLED) $(MUTANTS_LOCKED)  ## change every rule a little: do the tests notice? An hour; SAMPLE=100 asks some, RULES="streak calls" some files
 	@$(BIN)/python -m tests.mutants --folder $(MUTANTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(RULES)

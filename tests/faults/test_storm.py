@@ -2,8 +2,9 @@
 and over, under load. Nothing lost, doubled, invented: so say `callgrant verify` and the tests' judge.
 
 `STORM_FACTS` and `STORM_KILLS` set how many facts are told instead of 50,000, how many kills there are instead of ten
-(the other blows grow with them); `STORM_SEED` another seed: it draws what is told, its order and the schedule, and is
-printed.
+(the other blows grow with them); `STORM_SEED` another seed: it draws what is told, its order and the schedule;
+`STORM_NOW` the instant (epoch seconds) at which the lives that are told end, instead of the present. Both are printed:
+given back, they tell the same again.
 """
 
 import asyncio
@@ -40,6 +41,8 @@ from tests.ports import free_pair
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
 
 SEED: Final = int(os.environ.get("STORM_SEED", "20260302"))
+NOW: Final = int(os.environ.get("STORM_NOW", "0"))
+"""0: the present."""
 FACTS: Final = int(os.environ.get("STORM_FACTS", "50000"))
 KILLS: Final = int(os.environ.get("STORM_KILLS", "10"))
 SMALL: Final = 2_000
@@ -88,7 +91,7 @@ def test_two_kills_and_a_pause_lose_double_and_invent_nothing(broker: str, topic
 
 
 def through_the_storm(place: Place, schedule: Sequence[Gust], facts: int) -> None:
-    now, began_s = int(time.time()), time.monotonic()
+    now, began_s = NOW or int(time.time()), time.monotonic()
     shelves = Shelves(place.folder / "shelves", facts)
     with unwatched():
         past = Past(place.folder / "past", SEED, facts, now)

@@ -45,6 +45,12 @@ def items() -> list[Item]:
     return past(SEED, FACTS, NOW)
 
 
+def test_the_same_seed_and_instant_tell_the_same_bytes_in_the_same_order(items: list[Item]) -> None:
+    assert past(SEED, FACTS, NOW) == items
+    assert past(SEED, FACTS, NOW + 1) != items
+    assert past(SEED + 1, FACTS, NOW) != items
+
+
 @pytest.fixture(scope="module")
 def ledger(items: list[Item]) -> Ledger:
     tried = Counter(item.kept.delivery_id for item in items)
