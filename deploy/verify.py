@@ -131,9 +131,13 @@ class Verification:
         for one in sorted(facts, key=lambda one: (one.timestamp, one.partition, one.offset)):
             self._numbers.take(one.key, one.value, one.partition, len(spans))
         stored = new_winners()
-        for partition in self._topics.spans["business.state"]:
-            await self._topics.stored("business.state", partition, stored)
+        for partition, span in self._topics.spans["business.state"].items():
+            here = new_winners()
+            await self._topics.stored("business.state", partition, stored, here)
+            if self._local:
+                await asyncio.to_thread(self._local.compare_numbers, partition, here.rows, span.end, self._found)
         compare_numbers(self._numbers.states.values(), stored.rows, self._found)
+        self._found.leave_out({one.key or b"" async for one in self._topics.since("business.events")})
 
     async def _partition(self, partition: int, partitions: int) -> None:
         topics, found, began_at = self._topics, self._found, time.monotonic()

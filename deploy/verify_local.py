@@ -1,14 +1,15 @@
-"""The local stores of this machine's workers, read beside a running worker.
+"""The local stores of this machine's workers, of pairs and of numbers, read beside a running worker.
 
-Owns finding the store that is up to date for a partition, and reading it: RocksDB's secondary access follows what
-another process writes and needs no lock. A partition moves between workers and leaves old stores behind, so the one
-that has come furthest along the changelog counts. Refuses to write, and to open a store as its owner.
+Owns finding the stores that are up to date for a partition, and reading them: RocksDB's secondary access follows what
+another process writes and needs no lock. A partition moves between workers and leaves old stores behind; whose it is
+now cannot be seen from outside, so each that has come as far as the topic counts. Refuses to write, and to open a store
+as its owner.
 """
 
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,42 +25,68 @@ LOOK_AGAIN_AFTER_S: Final = 0.1
 
 
 class LocalStores:
-    """The stores of a data folder, by partition. `generation`: of the fold."""
+    """The stores of a data folder, by partition. `generation`: of the fold. True: there is one of pairs."""
 
     def __init__(self, data_dir: Path, generation: int) -> None:
         self.folder = data_dir / "worker"
-        self._paths: dict[int, list[Path]] = {}
-        for path in sorted(self.folder.glob(f"*/g{generation}/**/pairs-*.db")):
-            partition = path.stem.removeprefix("pairs-")
-            if partition.isdigit():
-                self._paths.setdefault(int(partition), []).append(path)
+        self._pairs = self._found(generation, "pairs")
+        self._numbers = self._found(generation, "numbers")
+        self._numbers_behind: list[int] = []
 
     def __bool__(self) -> bool:
-        return bool(self._paths)
+        return bool(self._pairs)
 
     def compare(self, partition: int, rows: Mapping[bytes, bytes], end: int, into: Findings) -> bool:
-        """Compare the store of a partition with the topic's rows as of offset `end`. False: no store is that far."""
-        with contextlib.ExitStack() as opened:
-            stores = [opened.enter_context(_beside(path)) for path in self._paths.get(partition, ())]
-            store = _up_to_date(stores, end)
-            if store is None:
-                return False
-            seen = 0
-            for key, value in store.items():
-                if parse_pair(key) is None:
-                    continue  # its offset, its time index
-                known = rows.get(key)
-                seen += known is not None
-                if known is None:
-                    into.differs("store.invented", key)
-                elif known != value:
-                    into.differs("store.differs", key)
-            if seen < len(rows):
-                for key in rows:
-                    if store.get(key) is None:
-                        into.differs("store.missing", key)
-            into.compared["store"] += len(rows)
-        return True
+        """Compare the stores of a partition with the rows of `permission.state` as of offset `end`. False: no store is
+        that far.
+        """
+        return _compare(self._pairs.get(partition, []), lambda key: parse_pair(key) is not None, rows, end, into)
+
+    def compare_numbers(self, partition: int, rows: Mapping[bytes, bytes], end: int, into: Findings) -> bool:
+        """The same with the rows of `business.state`. Also tells for which partitions no store is that far."""
+        there = _compare(self._numbers.get(partition, []), lambda key: key != OFFSET_KEY, rows, end, into)
+        if not there:
+            self._numbers_behind.append(partition)
+            behind = ", ".join(map(str, self._numbers_behind))
+            into.words["store"] = f"no store here is up to date for the numbers of partitions {behind}"
+        return there
+
+    def _found(self, generation: int, table: str) -> dict[int, list[Path]]:
+        paths: dict[int, list[Path]] = {}
+        for path in sorted(self.folder.glob(f"*/g{generation}/**/{table}-*.db")):
+            partition = path.stem.removeprefix(f"{table}-")
+            if partition.isdigit():
+                paths.setdefault(int(partition), []).append(path)
+        return paths
+
+
+def _compare(
+    paths: list[Path], is_row: Callable[[bytes], bool], rows: Mapping[bytes, bytes], end: int, into: Findings
+) -> bool:
+    """`is_row`: whether a row stands under a key, or the store's own notes (its offset, its time index)."""
+    with contextlib.ExitStack() as opened:
+        stores = _up_to_date([opened.enter_context(_beside(path)) for path in paths], end)
+        for store in stores:
+            _compare_one(store, is_row, rows, into)
+    return bool(stores) or not end
+
+
+def _compare_one(store: Any, is_row: Callable[[bytes], bool], rows: Mapping[bytes, bytes], into: Findings) -> None:
+    seen = 0
+    for key, value in store.items():
+        if not is_row(key):
+            continue
+        known = rows.get(key)
+        seen += known is not None
+        if known is None:
+            into.differs("store.invented", key)
+        elif known != value:
+            into.differs("store.differs", key)
+    if seen < len(rows):
+        for key in rows:
+            if store.get(key) is None:
+                into.differs("store.missing", key)
+    into.compared["store"] += len(rows)
 
 
 @contextlib.contextmanager
@@ -73,19 +100,20 @@ def _beside(path: Path) -> Iterator[Any]:
             store.close()
 
 
-def _up_to_date(stores: list[Any], end: int) -> Any:
-    """The store that has come furthest, once it is as far as the topic: a row is acknowledged first, then stored."""
+def _up_to_date(stores: list[Any], end: int) -> list[Any]:
+    """Those that have come as far as the topic. A row is acknowledged first, then stored: the first that is there may
+    be one left behind by a move, so the others get another look.
+    """
     give_up_at = time.monotonic() + FOLLOW_FOR_S
-    while stores:
+    before: list[Any] = []
+    while True:
         for store in stores:
             store.try_catch_up_with_primary()
-        best = max(stores, key=_offset)
-        if _offset(best) >= end - 1:
-            return best
-        if time.monotonic() > give_up_at:
-            return None
+        there = [store for store in stores if _offset(store) >= end - 1]
+        if len(there) == len(stores) or before or (not there and time.monotonic() > give_up_at):
+            return there
+        before = there
         time.sleep(LOOK_AGAIN_AFTER_S)
-    return None
 
 
 def _offset(store: Any) -> int:

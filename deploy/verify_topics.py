@@ -69,11 +69,12 @@ class Topics:
             self._cut("changes", cut_ms)
         return heard, cut_ms
 
-    async def stored(self, topic: str, partition: int, into: Winners) -> int:
-        """The rows of a state topic, and when the last was written, on our clock."""
+    async def stored(self, topic: str, partition: int, *into: Winners) -> int:
+        """The rows of a state topic, into each of these, and when the last was written, on our clock."""
         written_ms = 0
         async for one in self.records(topic, partition):
-            into.take(one.key, one.value, header(one.headers, "version"))
+            for winners in into:
+                winners.take(one.key, one.value, header(one.headers, "version"))
             written_ms = max(written_ms, one.timestamp)
         return written_ms
 
