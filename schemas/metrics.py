@@ -77,14 +77,22 @@ WORKER: Final[tuple[Metric, ...]] = (
         kind="counter",
         unit="records",
         labels=("agent",),
-        meaning="Records worked, by agent (translate, fold).",
+        meaning="Records worked, by agent (translate, fold, business).",
     ),
     Metric(
         name="callgrant_worker_facts_total",
         kind="counter",
         unit="facts",
         labels=("outcome",),
-        meaning="Facts folded, by outcome (new, repeated, late: beyond the horizon, kept in the log, without effect).",
+        meaning="Facts of pairs folded, by outcome (new, repeated, late: beyond the horizon, kept in the log, without "
+        "effect).",
+    ),
+    Metric(
+        name="callgrant_worker_number_facts_total",
+        kind="counter",
+        unit="facts",
+        labels=("outcome",),
+        meaning="Facts of business numbers folded, by outcome (new, repeated).",
     ),
     Metric(
         name="callgrant_worker_translated_total",
@@ -173,7 +181,8 @@ WORKER: Final[tuple[Metric, ...]] = (
         name="callgrant_worker_fold_seconds_total",
         kind="counter",
         unit="seconds",
-        meaning="Time spent in the fold itself, waits left out; over facts folded it is the cost of one.",
+        meaning="Time spent in the fold of facts of pairs itself, waits left out; over all of "
+        "callgrant_worker_facts_total, whatever their outcome, it is the cost of one.",
     ),
     Metric(
         name="callgrant_worker_recovery_remaining_records",

@@ -5,7 +5,7 @@ Owns one registry per process object. Refuses names and labels of its own, and l
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from faust.types import TP
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -17,6 +17,8 @@ from streams.worker.clock import now_s
 from streams.worker.lives import Ended
 
 _T = TypeVar("_T")
+Subject = Literal["pair", "number"]
+"""What a fact, or a row, is about."""
 MAX_NAMES: Final = 100
 """Names of unknown things that get a series of their own."""
 _BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in WORKER}
@@ -40,6 +42,7 @@ class Measures:
         self.registry.register(_Asked(self))
         self._records = self._counter("callgrant_worker_records_total")
         self._facts = self._counter("callgrant_worker_facts_total")
+        self._number_facts = self._counter("callgrant_worker_number_facts_total")
         self._translated = self._counter("callgrant_worker_translated_total")
         self._ignored = self._counter("callgrant_worker_ignored_total")
         self._unknown = self._counter("callgrant_worker_unknown_total")
@@ -73,12 +76,15 @@ class Measures:
         self._size.labels(agent).observe(records)
 
     def folded(self, seconds: float) -> None:
-        """Time spent in the fold itself, waits left out."""
+        """Time spent in the fold of facts of pairs itself, waits left out."""
         self._fold_s.inc(seconds)
 
-    def facts(self, *, new: int, repeated: int, late: int) -> None:
-        """Facts folded."""
-        _add(self._facts, {"new": new, "repeated": repeated, "late": late})
+    def facts(self, *, new: int, repeated: int, late: int, of_a: Subject = "pair") -> None:
+        """Facts folded. Those of numbers are counted apart: the time of their fold is not told."""
+        if of_a == "number":
+            _add(self._number_facts, {"new": new, "repeated": repeated})
+        else:
+            _add(self._facts, {"new": new, "repeated": repeated, "late": late})
 
     def translated(self, made: Mapping[tuple[str, str], int]) -> None:
         """Facts made of raw records, by provider and type."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from streams.worker.deadlines import Deadline
 from streams.worker.fold import Folded
-from streams.worker.measures import Measures
+from streams.worker.measures import Measures, Subject
 from streams.worker.outputs import Outbox, Sender
 from streams.worker.rows import Row
 from streams.worker.surroundings import Surroundings
@@ -31,8 +31,8 @@ class StateTable(Protocol):
 
 
 class Writer:
-    """Writes to one table. `of_a`: what a row is about, for the log. `hands_on`: whether forwards go to the log; those
-    of a generation that only folds stand in it already (`following`).
+    """Writes to one table. `of_a`: what a row is about, for the log and for what is counted. `hands_on`: whether
+    forwards go to the log; those of a generation that only folds stand in it already (`following`).
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Writer:
         outbox: Outbox,
         measures: Measures,
         *,
-        of_a: str = "pair",
+        of_a: Subject = "pair",
         hands_on: bool = True,
     ) -> None:
         self._around, self._table, self._outbox, self._measures = around, table, outbox, measures
@@ -63,7 +63,7 @@ class Writer:
             }
             await self._outbox.send(sender, outputs)
         await self._table.commit(partition, folded.rows, folded.index)
-        self._measures.facts(new=folded.new, repeated=folded.repeated, late=folded.late)
+        self._measures.facts(new=folded.new, repeated=folded.repeated, late=folded.late, of_a=self._of_a)
         self._measures.parked(folded.reasons)
         self._measures.changes(folded.change_types)
 

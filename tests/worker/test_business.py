@@ -12,7 +12,6 @@ from schemas.events import NumberFact
 from schemas.ids import partition_of
 from streams.worker.business import Business, fold_numbers
 from streams.worker.exits import Code
-from streams.worker.measures import Measures
 from streams.worker.outputs import Outbox
 from streams.worker.parking import KEPT_BYTES
 from streams.worker.rows import NumberRows, Row, number_headers, version_on
@@ -112,9 +111,9 @@ class NumberBench(Bench):
     def __init__(self, settings: WorkerSettings) -> None:
         super().__init__(settings)
         self.numbers_table = DictTable(self.sender, STATE)
-        around, outbox, measures = Around(self.gate, self.sender), Outbox(settings.names), Measures()
-        writer = Writer(around, self.numbers_table, outbox, measures, of_a="number")
-        self.business = Business(self.numbers_table, writer, measures, names=settings.names, partitions=1)
+        around, outbox = Around(self.gate, self.sender), Outbox(settings.names)
+        writer = Writer(around, self.numbers_table, outbox, self.measures, of_a="number")
+        self.business = Business(self.numbers_table, writer, self.measures, names=settings.names, partitions=1)
 
     def number_facts(self) -> Any:
         return self.agent(self.business.work, EVENTS)
@@ -127,6 +126,17 @@ async def test_rows_are_acknowledged_and_stored_before_the_batch_is(settings: Wo
     assert bench.sender.sends == [STATE]
     assert bench.gate.leases == 1
     assert decode_business(bench.numbers_table.stored[NUMBER.encode()]).version == 2
+
+
+async def test_facts_of_numbers_are_not_counted_among_those_whose_fold_is_timed(settings: WorkerSettings) -> None:
+    bench = NumberBench(settings)
+    async with bench.number_facts() as context:
+        await worked(context, [told(fact) for fact in FACTS])
+    page = bench.measures.page().decode()
+    assert 'callgrant_worker_number_facts_total{outcome="new"} 3.0' in page
+    assert 'callgrant_worker_number_facts_total{outcome="repeated"} 1.0' in page
+    assert "callgrant_worker_facts_total{" not in page
+    assert 'callgrant_worker_records_total{agent="business"} 4.0' in page
 
 
 @pytest.mark.parametrize("refused", [STATE, "the store"])

@@ -23,6 +23,23 @@ def test_facts_are_counted_by_provider_and_type() -> None:
     ]
 
 
+def test_facts_of_numbers_are_counted_apart_from_those_whose_fold_is_timed() -> None:
+    measures = Measures()
+    measures.folded(0.5)
+    measures.facts(new=3, repeated=2, late=0)
+    measures.facts(new=7, repeated=1, late=0, of_a="number")
+
+    assert series(measures, "callgrant_worker_facts_total") == [
+        'callgrant_worker_facts_total{outcome="new"} 3.0',
+        'callgrant_worker_facts_total{outcome="repeated"} 2.0',
+        'callgrant_worker_facts_total{outcome="late"} 0.0',
+    ]
+    assert series(measures, "callgrant_worker_number_facts_total") == [
+        'callgrant_worker_number_facts_total{outcome="new"} 7.0',
+        'callgrant_worker_number_facts_total{outcome="repeated"} 1.0',
+    ]
+
+
 def test_unknown_names_have_a_series_each_until_there_are_too_many() -> None:
     measures = Measures()
     for number in range(3 * MAX_NAMES):
