@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.types import TP
 
@@ -23,6 +23,8 @@ from tests.worker.conftest import Deaths
 from tests.worker.stand_ins import Record, record
 
 EVENTS, OTHER = TP("t.permission.events", 0), TP("t.permission.events", 1)
+PLAIN = TP("t.worker-__assignor-__leader", 0)
+"""A topic that is not batched: it goes Faust's own way, event by event."""
 LOG, LOG_1 = TP("t.permission.state", 0), TP("t.permission.state", 1)
 
 
@@ -204,6 +206,71 @@ async def test_a_batch_worked_behind_one_that_was_dropped_ends_the_worker(
     with pytest.raises(deaths.died):
         consumer._new_offset(EVENTS)
     assert deaths.codes == [Code.HOLE]
+
+
+@pytest.fixture
+async def stock(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> list[dict[TP, int]]:
+    """What is committed, where a topic that is not batched is read and acknowledged too."""
+    app = consumer._ours
+    app.topics.add(app.topic(PLAIN.topic, EVENTS.topic))
+    await cast(Any, app.topics)._update_indices()
+    consumer._active_partitions = {EVENTS, OTHER, LOG, PLAIN}
+    taken: list[dict[TP, int]] = []
+
+    async def commit(offsets: dict[TP, int]) -> bool:
+        taken.append(dict(offsets))
+        return True
+
+    async def flush() -> None:
+        """Nothing was sent."""
+
+    monkeypatch.setattr(consumer._thread, "commit", commit, raising=False)
+    monkeypatch.setattr(consumer._thread, "assignment", lambda: {EVENTS, OTHER, LOG, PLAIN})
+    monkeypatch.setattr(app.producer, "flush", flush)
+    return taken
+
+
+def plain(first: int, count: int) -> list[Any]:
+    """Consecutive records as the client gives them."""
+    return [
+        ConsumerRecord(*PLAIN, first + at, 1_772_443_801_000, 0, b"k", b"v%d" % (first + at), None, 1, 2, ())
+        for at in range(count)
+    ]
+
+
+async def test_a_topic_that_is_not_batched_is_delivered_event_by_event_and_committed_as_faust_does(
+    consumer: BatchConsumer, stock: list[dict[TP, int]]
+) -> None:
+    fetched(consumer).batches = cast(Any, {PLAIN: plain(0, 3), EVENTS: run(0, 2)})
+    got = [message async for _, message in consumer.getmany(1.0)]
+    batch, *events = got
+    assert (batch.tp, batch.offset, len(batch.value)) == (EVENTS, 1, 2)
+    assert [(each.tp, each.offset, each.key, each.value) for each in events] == [
+        (PLAIN, offset, b"k", b"v%d" % offset) for offset in range(3)
+    ]
+
+    assert await consumer.commit() is False, "nothing is acknowledged"
+    consumer.ack(events[0])
+    consumer.ack(events[2])
+    assert await consumer.commit() is True
+    consumer.ack(events[1])
+    consumer.ack(batch)
+    assert await consumer.commit() is True
+    assert stock == [{PLAIN: 1}, {PLAIN: 3, EVENTS: 2}]
+    assert await consumer.commit() is False, "all of it is committed"
+
+
+async def test_offsets_that_a_topic_skips_are_passed_over_where_it_is_not_batched(
+    consumer: BatchConsumer, stock: list[dict[TP, int]]
+) -> None:
+    fetched(consumer).batches = {PLAIN: plain(0, 1) + plain(4, 1)}
+    first, last = [message async for _, message in consumer.getmany(1.0)]
+    await consumer._add_gap(PLAIN, 1, 3)  # Faust's fetcher calls it between the two
+    consumer.ack(first)
+    consumer.ack(last)
+
+    assert await consumer.commit() is True
+    assert stock == [{PLAIN: 5}]
 
 
 async def test_a_fresh_heartbeat_is_a_lease(consumer: BatchConsumer) -> None:
