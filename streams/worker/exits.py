@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, NoReturn, Protocol
 from aiokafka.errors import KafkaError
 from faust.sensors import Sensor
 
+from streams.worker.clock import since_boot_s
 from streams.worker.codes import Code
 from streams.worker.lives import lives
 
@@ -104,12 +105,12 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         """Look once a second, for ever."""
         mark: object = None
-        since = looked_at = time.monotonic()
+        since, looked_at = time.monotonic(), since_boot_s()
         while True:
             time.sleep(WATCH_EVERY_S)
-            now = time.monotonic()
-            self.woke(now - looked_at)
-            looked_at = now
+            now, woke_at = time.monotonic(), since_boot_s()
+            self.woke(woke_at - looked_at)
+            looked_at = woke_at
             try:
                 self._call_in_loop(self._beat)
             except RuntimeError:
@@ -118,8 +119,8 @@ class Watchdog(threading.Thread):
             self.look_at_lanes(now)
 
     def woke(self, slept_s: float) -> None:
-        """After a sleep of `slept_s`. One as long as the session: the whole process stood still, others own its
-        partitions, and threads that Faust ended meanwhile would never come back.
+        """After a sleep of `slept_s`. One as long as the session: the process or the whole machine stood still, others
+        own its partitions, and threads that Faust ended meanwhile would never come back.
         """
         if slept_s > self._frozen_s:
             die(Code.EXPELLED, "this process stood still for %.0f s: its session is over", slept_s)

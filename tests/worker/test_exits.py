@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
+from streams.worker import exits
 from streams.worker.at_work import AtWork, Lane
+from streams.worker.clock import since_boot_s
 from streams.worker.exits import Code, ExitOnSendError, Waiting, Watchdog, told
 from streams.worker.halt import Halt, MostlyBad
 from streams.worker.lanes import lanes
@@ -82,6 +84,37 @@ def test_a_process_that_stood_still_for_a_session_ends_when_it_wakes(deaths: Dea
     with pytest.raises(deaths.died):
         dog.woke(12.5)
     assert deaths.codes == [Code.EXPELLED]
+
+
+@pytest.mark.parametrize(("slept_s", "ends"), [(9.0, False), (12.5, True)])
+def test_a_machine_that_was_suspended_for_a_session_ends_the_worker_though_its_own_clock_stood_still(
+    deaths: Deaths, monkeypatch: pytest.MonkeyPatch, slept_s: float, ends: bool
+) -> None:
+    looks: list[float] = []
+
+    def closed_at_the_third(_: Callable[[], None]) -> None:
+        looks.append(slept_s)
+        if len(looks) > 2:
+            raise RuntimeError
+
+    since_boot = [1_000.0, 1_001.0, 1_002.0 + slept_s, 1_003.0 + slept_s]
+    monkeypatch.setattr(exits, "WATCH_EVERY_S", 0.0)
+    monkeypatch.setattr(exits, "since_boot_s", lambda: since_boot.pop(0))
+    dog = Watchdog(Watched("new", None), closed_at_the_third)
+    if ends:
+        with pytest.raises(deaths.died):
+            dog.run()
+    else:
+        dog.run()
+    assert deaths.codes == ([Code.EXPELLED] if ends else [])
+    assert len(looks) == (1 if ends else 3), "it ended as soon as it woke"
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the system has no clock that goes on")
+def test_time_since_boot_counts_what_the_machine_was_suspended() -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    now = since_boot_s()
+    assert before <= now <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def test_progress_and_idleness_begin_the_patience_anew() -> None:
