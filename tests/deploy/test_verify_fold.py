@@ -276,6 +276,7 @@ def test_what_is_said_of_a_passed_deadline_is_that_a_grant_ran_out_then() -> Non
     key, change = next(told for told in worker.changes if told[1]["fact_id"] is None)
     assert told_of(key, encode_change(change)).at == change["occurred_at"]
     before, after = change["before"], change["after"]
+    doctored: dict[str, Any]
     for doctored in (
         {"type": "permission_revoked"},
         {"cause": "declined"},
