@@ -25,6 +25,7 @@ from mode import Service
 
 from streams.kafka.refusals import heed_refusals
 from streams.worker.batches import BatchApp
+from streams.worker.clock import since_boot_s
 from streams.worker.exits import Code, Waiting, die
 from streams.worker.portions import Portion, leave_undecoded
 from streams.worker.undelivered import Due, Turns, Undelivered
@@ -66,7 +67,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         beat = coordinator._do_heartbeat
 
         async def remembered() -> bool:
-            sent_at = time.monotonic()  # the broker counts from later than this
+            sent_at = since_boot_s()  # the broker counts from later than this
             good = bool(await beat())
             if good:
                 coordinator.last_ok_heartbeat = sent_at  # aiokafka keeps it in a local variable
@@ -75,7 +76,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         coordinator._do_heartbeat = remembered
 
     def last_ok_heartbeat(self) -> float:
-        """When the last acknowledged heartbeat was sent, on the monotonic clock; 0 before the first."""
+        """When the last acknowledged heartbeat was sent, by `since_boot_s`; 0 before the first."""
         coordinator = self._consumer._coordinator if self._consumer is not None else None
         return float(getattr(coordinator, "last_ok_heartbeat", 0.0))
 
@@ -205,7 +206,7 @@ class BatchConsumer(driver.Consumer):
         if self._ours.leash is not None:
             self._ours.leash.forget()
         await super().on_partitions_assigned(assigned, generation_id)  # pauses everything
-        self._assigned_at = time.monotonic()
+        self._assigned_at = since_boot_s()
         self._revoking = False
         self._rejoins += 1
 
@@ -216,7 +217,7 @@ class BatchConsumer(driver.Consumer):
         broker is merely away this waits, limited by the watchdog.
         """
         while True:
-            age_s = time.monotonic() - max(self._fetching.last_ok_heartbeat(), self._assigned_at)
+            age_s = since_boot_s() - max(self._fetching.last_ok_heartbeat(), self._assigned_at)
             if age_s < self.app.conf.broker_session_timeout * LEASE_SHARE:
                 return
             if self._revoking:

@@ -14,6 +14,7 @@ from streams.worker import undelivered
 from streams.worker.app import faust_app
 from streams.worker.at_work import Lane
 from streams.worker.batches import batched_topic
+from streams.worker.clock import since_boot_s
 from streams.worker.exits import Code
 from streams.worker.following import Leash
 from streams.worker.portions import Portion
@@ -38,7 +39,7 @@ class Fetched:
 
     def __init__(self) -> None:
         self.batches: dict[TP, list[Any]] = {}
-        self.heartbeat_at = time.monotonic()
+        self.heartbeat_at = since_boot_s()
         self.asked: list[set[TP]] = []
         self.places: dict[TP, int] = {}
 
@@ -278,7 +279,7 @@ async def test_a_fresh_heartbeat_is_a_lease(consumer: BatchConsumer) -> None:
 
 
 async def test_without_heartbeats_and_expelled_the_worker_dies(consumer: BatchConsumer, deaths: Deaths) -> None:
-    fetched(consumer).heartbeat_at = time.monotonic() - 9.5
+    fetched(consumer).heartbeat_at = since_boot_s() - 9.5
     consumer._revoking = True
 
     with pytest.raises(deaths.died):
@@ -289,7 +290,7 @@ async def test_without_heartbeats_and_expelled_the_worker_dies(consumer: BatchCo
 async def test_while_the_broker_is_away_a_write_waits_for_the_next_heartbeat(
     consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched(consumer).heartbeat_at = time.monotonic() - 9.5
+    fetched(consumer).heartbeat_at = since_boot_s() - 9.5
     looks = 0
 
     def last_ok_heartbeat() -> float:
@@ -304,7 +305,7 @@ async def test_while_the_broker_is_away_a_write_waits_for_the_next_heartbeat(
             await asyncio.sleep(0.001)
     assert not waiting.done()
 
-    fetched(consumer).heartbeat_at = time.monotonic()
+    fetched(consumer).heartbeat_at = since_boot_s()
     await asyncio.wait_for(waiting, 1)
 
 
@@ -321,7 +322,7 @@ async def test_the_lease_counts_from_the_sending_of_a_good_heartbeat() -> None:
     assert thread.last_ok_heartbeat() == 0.0
     thread._remember_heartbeats()
 
-    before = time.monotonic()
+    before = since_boot_s()
     assert await coordinator._do_heartbeat() is True
     good = thread.last_ok_heartbeat()
     assert before <= good < before + 0.02
