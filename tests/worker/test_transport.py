@@ -1,7 +1,6 @@
 """The batch transport without a broker: what is delivered, what may be committed, when a worker must die."""
 
 import asyncio
-import time
 from types import SimpleNamespace
 from typing import Any, cast
 
