@@ -14,7 +14,6 @@ Owns the decision whether a letter can be retried, by the topic it comes from:
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -25,6 +24,7 @@ from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import RECEIVED_AT, RETRIED, Headers, header, received_at_of, rfc3339_ms
 from schemas.events import Fact, PairFact
 from schemas.topics import MAX_RECORD_BYTES
+from streams.providers.known import Known
 from streams.providers.registry import translate
 
 Verdict = Literal["readable", "partly", "unreadable", "never"]
@@ -56,8 +56,8 @@ class Return:
         return size + FRAME_BYTES > MAX_RECORD_BYTES
 
 
-def outlook(letter: Letter, value: bytes | None, prefix: str, numbers: Mapping[str, str]) -> Outlook:
-    """What today's code makes of these bytes. `numbers`: phone_number_id by display form, as the worker knows them."""
+def outlook(letter: Letter, value: bytes | None, prefix: str, numbers: Known) -> Outlook:
+    """What today's code makes of these bytes. `numbers`: as the worker knows them."""
     topic = registered(letter.origin.topic, prefix) if letter.origin else None
     if topic is None:
         return Outlook(verdict="never", says="its origin is no topic of this deployment")
@@ -87,7 +87,7 @@ def returned(letter: Letter, value: bytes | None, prefix: str) -> Return:
     return Return(topic=letter.origin.topic, key=letter.key, value=value, headers=headers, keyed=not raw)
 
 
-def _raw(letter: Letter, value: bytes | None, numbers: Mapping[str, str]) -> Outlook:
+def _raw(letter: Letter, value: bytes | None, numbers: Known) -> Outlook:
     if value is None:
         return _unreadable([Unreadable(reason="no_value", path="$", detail="a raw record is never a tombstone")])
     received_at = received_at_of(header(letter.arrived, RECEIVED_AT) or "")

@@ -4,7 +4,7 @@ Owns the order (`deadletters_desk`) and the words for what became. Refuses to se
 letter. What was sent is judged by the worker like anything else; should it not read it after all, it parks it anew.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,6 +17,7 @@ from schemas.policy import Policy
 from schemas.topics import TopicNames
 from streams.countries import country_of
 from streams.permission.directory import Directory
+from streams.providers.known import NONE_KNOWN, Known
 
 Fate = Literal["sent", "would_be_sent", "partly_readable", "still_unreadable", "never_sent", "too_large", "gone"]
 AT_ONCE: Final = 500
@@ -51,7 +52,7 @@ async def retry(
 
     `partly`: also send what can be read only in part; the worker parks what is left as a new letter.
     """
-    numbers = await known_numbers(desk, names, policy) if _any_unknown_number(letters) else {}
+    numbers = await known_numbers(desk, names, policy) if _any_unknown_number(letters) else NONE_KNOWN
     waiting: list[tuple[Told, Return]] = []
     async for letter, value in desk.bytes_of(_one_a_record(letters)):
         told, back = _looked_at(letter, value, names, numbers, partly=partly)
@@ -67,14 +68,14 @@ async def retry(
         yield each
 
 
-async def known_numbers(desk: Desk, names: TopicNames, policy: Policy) -> Mapping[str, str]:
-    """phone_number_id by display form, from the policy file and everything the log says of numbers."""
+async def known_numbers(desk: Desk, names: TopicNames, policy: Policy) -> Known:
+    """The numbers of the policy file and of everything the log says of numbers."""
     numbers = Directory(policy, country_of)
     for value in await desk.facts_about_numbers(names.of("business.events")):
         fact = decode_fact(value)
         if isinstance(fact, NumberFact):
             numbers.take(fact)
-    return numbers.by_display()
+    return Known(numbers.by_display(), numbers.ids())
 
 
 def _any_unknown_number(letters: Collection[Letter]) -> bool:
@@ -90,7 +91,7 @@ def _one_a_record(letters: Sequence[Letter]) -> list[Letter]:
 
 
 def _looked_at(
-    letter: Letter, value: bytes | Gone | None, names: TopicNames, numbers: Mapping[str, str], *, partly: bool
+    letter: Letter, value: bytes | Gone | None, names: TopicNames, numbers: Known, *, partly: bool
 ) -> tuple[Told, Return | None]:
     if isinstance(value, Gone):
         return Told(letter=letter, fate="gone", says="retention has taken its bytes"), None

@@ -11,6 +11,7 @@ the facts. Refuses to know how a country is read from a display number: `country
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 from schemas.business import BusinessState, BusinessUnreadable, decode_business, name_of
 from schemas.events import NumberFact
@@ -31,6 +32,7 @@ class Directory:
         self._displays: dict[str, set[str]] = defaultdict(set)  # by id
         self._judged: dict[str, Number] = {}
         self._by_display: dict[str, str] | None = None
+        self._all: frozenset[str] | None = None
         self._named: dict[str, set[str]] = defaultdict(set)  # ids the policy file names, by display number
         for number, entry in policy.numbers.items():
             display = user_of(entry.display_phone_number or "")
@@ -53,7 +55,7 @@ class Directory:
     def put(self, name: str, state: BusinessState | None) -> None:
         """The evidence under a name as it now is."""
         self._judged.clear()
-        self._by_display = None
+        self._by_display = self._all = None
         before = self._states.pop(name, None)
         shown = {form.display_phone_number for form in state.forms} if state is not None else set()
         gone = {form.display_phone_number for form in before.forms} - shown if before is not None else set()
@@ -106,6 +108,24 @@ class Directory:
             found |= {display: min(ids) for display, ids in self._named.items() if len(ids) == 1}
             self._by_display = found
         return self._by_display
+
+    def ids(self) -> AbstractSet[str]:
+        """Every id that is known: by the policy file, a registration, or a display number shown with it. Not one whose
+        display numbers all belong to another id by now.
+        """
+        if self._all is None:
+            owners = self.by_display()
+            found = set(self._policy.numbers)
+            for name, displays in self._displays.items():
+                if any(owners.get(display, name) == name for display in displays):
+                    found.add(name)
+            for name, state in self._states.items():
+                if not self._displays.get(name) and any(
+                    one.display_phone_number != name for one in state.registrations
+                ):
+                    found.add(name)  # a fact that names a number by its display form alone names no id
+            self._all = frozenset(found)
+        return self._all
 
     def _registered(self) -> dict[str, str]:
         latest: dict[str, tuple[int, str]] = {}

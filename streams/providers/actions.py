@@ -5,7 +5,6 @@ writers. A call that the business started and the provider's own word on it are 
 what it alone knows.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, assert_never
 
@@ -36,13 +35,14 @@ from schemas.events import (
 )
 from schemas.ids import derived_id
 from streams.providers.fields import digest
+from streams.providers.known import Known
 from streams.providers.readings import READINGS
 from streams.providers.translation import Notes, Refused, Translation, translated
 
 PROVIDER = "actions"
 
 
-def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None = None) -> Translation:
+def translate(body: bytes, received_at: int, _numbers: Known | None = None) -> Translation:
     """The fact of one action. `received_at`: our clock, epoch seconds."""
 
     def read(notes: Notes, value: Any) -> None:

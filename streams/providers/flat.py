@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from streams.providers.fields import display_digits, mapping, number_id, word
+from streams.providers.known import Known
 from streams.providers.meta_parties import Change
 from streams.providers.translation import Notes, Refused
 
@@ -29,7 +30,7 @@ class Event:
     """One flattened object, where it stands, and the whole payload."""
 
     notes: Notes
-    numbers: Mapping[str, str]
+    numbers: Known
     payload: Mapping[str, Any]
     said: Mapping[str, Any]
     path: str
@@ -54,7 +55,7 @@ class Event:
         return self.first((place,))[1]
 
 
-def event_at(notes: Notes, numbers: Mapping[str, str], payload: Mapping[str, Any], name: str) -> Event:
+def event_at(notes: Notes, numbers: Known, payload: Mapping[str, Any], name: str) -> Event:
     """The event that a payload holds under `name`. Raises `Refused` when it is no object."""
     said = mapping(payload.get(name), f"$.{name}")
     return Event(notes=notes, numbers=numbers, payload=payload, said=said, path=f"$.{name}")
@@ -119,9 +120,10 @@ def _change(event: Event, number: Number, *, permanence: bool) -> Change:
     inferred: tuple[str, ...] = ()
     display = displays[0] if found is not None and displays and number.teaches else None
     if found is None:
-        found = next((event.numbers[digits] for digits in displays if digits in event.numbers), None)
+        by_display = event.numbers.by_display
+        found = next((by_display[digits] for digits in displays if digits in by_display), None)
     if found is None and not displays and number.inferable:
-        found = only(event.numbers)
+        found = event.numbers.only
         inferred = (NUMBER,) if found is not None else ()
     return Change(event.notes, event.numbers, found, display, (), {}, permanence, inferred)
 
@@ -135,16 +137,6 @@ def our_side(direction: Any) -> tuple[str, ...]:
             return ("from",)
         case _:
             return ()
-
-
-def only(numbers: Mapping[str, str]) -> str | None:
-    """The only number that is known, by however many forms; None when there are several, or none."""
-    found: str | None = None
-    for number in numbers.values():
-        if found is not None and number != found:
-            return None
-        found = number
-    return found
 
 
 def _as_sent(at: str, path: str, places: Mapping[str, str]) -> str:

@@ -6,17 +6,17 @@ its statuses `enqueued`, names the account there, which must never be taken for 
 `billing-event`, the status `enqueued` on a clock of milliseconds) carries nothing for us.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.providers import meta
 from streams.providers.fields import mapping
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.translation import Notes, Translation, translated
 
 PROVIDER: Final = "gupshup"
 
 
-def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
+def translate(body: bytes, received_at: int, numbers: Known = NONE_KNOWN) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
 
     def read(notes: Notes, value: Any) -> None:

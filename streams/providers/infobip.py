@@ -7,12 +7,12 @@ numbers are known it then belongs to no pair and is counted. A seen report is re
 documentation calls both sides both: the side that is a known number is ours.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.providers import meta, meta_messages
 from streams.providers.fields import display_digits, items, mapping, word
-from streams.providers.flat import CODE, Event, Names, Number, only, read_flat
+from streams.providers.flat import CODE, Event, Names, Number, read_flat
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.translation import Notes, Refused, Translation, translated
 
 PROVIDER: Final = "infobip"
@@ -45,12 +45,12 @@ _GROUPS: Final = {
 _WAITING: Final = frozenset({"ACCEPTED", "PENDING"})
 
 
-def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
+def translate(body: bytes, received_at: int, numbers: Known = NONE_KNOWN) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
     return translated(PROVIDER, body, received_at, lambda notes, payload: _read(notes, mapping(payload, "$"), numbers))
 
 
-def _read(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str]) -> None:
+def _read(notes: Notes, payload: dict[str, Any], numbers: Known) -> None:
     if "results" not in payload:
         if "entry" in payload:
             meta.walk(notes, payload, numbers)
@@ -109,7 +109,7 @@ def _delivery(event: Event) -> None:
         else:
             event.notes.ignore_unknown("status_unknown", said)
         return
-    if event.first(_SENDER)[1] is None and only(event.numbers) is None:
+    if event.first(_SENDER)[1] is None and event.numbers.only is None:
         event.notes.ignore("status_without_number")
         return
     read_flat(
@@ -135,4 +135,4 @@ def _seen(event: Event) -> None:
 
 
 def _is_known(event: Event, side: str) -> bool:
-    return display_digits(event.says(side)) in event.numbers
+    return display_digits(event.says(side)) in event.numbers.by_display

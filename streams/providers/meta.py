@@ -6,18 +6,16 @@ and every item is read for itself, so one bad item costs nothing of its neighbou
 by `wire`, to tell all that is wrong with it.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, Final
 
 from streams.providers import meta_account, meta_calls, meta_messages, wire
 from streams.providers.fields import items, mapping, number_id
 from streams.providers.kinds import FIELDS
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.meta_account import Account
 from streams.providers.meta_parties import Change, change_of
 from streams.providers.translation import Notes, Refused, Translation, translated
-
-NO_NUMBERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _ItemReader = Callable[[Change, dict[str, Any], str], None]
 _PAIRS: Final[dict[str, tuple[tuple[str, _ItemReader, type[wire.Model]], ...]]] = {
@@ -40,18 +38,18 @@ _ACCOUNT: Final[dict[str, Callable[[Account, dict[str, Any], str], None]]] = {
 def translate(
     body: bytes,
     received_at: int,
-    numbers: Mapping[str, str] = NO_NUMBERS,
+    numbers: Known = NONE_KNOWN,
     *,
     provider: str = "meta",
 ) -> Translation:
     """The facts of one webhook body.
 
-    `received_at`: our clock, epoch seconds. `numbers`: phone_number_id by the digits of its display form.
+    `received_at`: our clock, epoch seconds. `numbers`: those that are known.
     """
     return translated(provider, body, received_at, lambda notes, payload: walk(notes, mapping(payload, "$"), numbers))
 
 
-def walk(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str], *, entry_is_number: bool = False) -> None:
+def walk(notes: Notes, payload: dict[str, Any], numbers: Known, *, entry_is_number: bool = False) -> None:
     """Every item of Meta's envelope, for every wrapper that passes it on. Raises `Refused` when it is no envelope.
 
     `entry_is_number`: the dialect names the number by the entry's id where it sends no metadata. In every other one an
@@ -81,7 +79,7 @@ def walk(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str], *, e
 
 def _change(
     notes: Notes,
-    numbers: Mapping[str, str],
+    numbers: Known,
     entry: tuple[dict[str, Any], str],
     change: Any,
     path: str,
@@ -102,7 +100,7 @@ def _change(
     named = None
     if not value.get("metadata"):
         said = entry[0].get("id")
-        if entry_is_number or (isinstance(said, str) and said in numbers.values()):
+        if entry_is_number or (isinstance(said, str) and said in numbers.ids):
             named = number_id(said, f"{entry[1]}.id")
     shared = change_of(notes, numbers, value, path, named)
     if field == "calls":

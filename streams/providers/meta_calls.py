@@ -144,7 +144,7 @@ def _direction(change: Change, call: dict[str, Any], path: str) -> Direction:
     if said is not None:
         return said
     sides = display_digits(call.get("from")), display_digits(call.get("to"))
-    ours = [side is not None and (side == change.display or side in change.numbers) for side in sides]
+    ours = [side is not None and (side == change.display or side in change.numbers.by_display) for side in sides]
     if ours[0] == ours[1]:
         ours = [any(call.get(key) for key in keys[1:]) for keys in (TO, FROM)]
     if ours[0] == ours[1]:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.ids import is_wa_id
 from streams.providers.fields import display_digits, instant, number_id, user_name
+from streams.providers.known import NOT_KNOWN, Known
 from streams.providers.translation import Notes, Refused
 
 Keys = tuple[str, ...]
@@ -57,7 +58,7 @@ class Change:
     """
 
     notes: Notes
-    numbers: Mapping[str, str]
+    numbers: Known
     number: str | None
     display: str | None
     contacts: tuple[Names, ...]
@@ -67,9 +68,9 @@ class Change:
 
     def about(self, item: Mapping[str, Any], path: str, keys: Keys, display: str | None = None) -> dict[str, Any]:
         """The fields that every fact of a pair has. `display`: the business side as a call names it."""
-        number = self.number or (self.numbers.get(display) if display is not None else None)
+        number = self.number or (self.numbers.by_display.get(display) if display is not None else None)
         if number is None:
-            raise Refused("unknown_number", path, "no phone_number_id, and no display number that is registered")
+            raise Refused("unknown_number", path, NOT_KNOWN)
         names = self._user(item, path, keys)
         return self.fields(number, names, self.at(item, path))
 
@@ -152,9 +153,7 @@ def _sorted(names: Iterable[str | None]) -> Names:
     return Names(wa_id, scoped, parent)
 
 
-def change_of(
-    notes: Notes, numbers: Mapping[str, str], value: Mapping[str, Any], path: str, entry_number: str | None
-) -> Change:
+def change_of(notes: Notes, numbers: Known, value: Mapping[str, Any], path: str, entry_number: str | None) -> Change:
     """What the items of a change share. `entry_number`: the number where a dialect names it by the entry."""
     metadata = value.get("metadata")
     if metadata is None:
@@ -167,7 +166,7 @@ def change_of(
     if display is None and shown is not None:
         notes.ignore("display_number_unreadable")
     if number is None and display is not None:
-        number = numbers.get(display)
+        number = numbers.by_display.get(display)
     contacts = _contacts(notes, value.get("contacts"), path)
     by_name = {name: contact for contact in contacts for name in contact if name is not None}
     return Change(notes, numbers, number, display, contacts, by_name)

@@ -4,17 +4,17 @@ Owns one more rule that no provider may skip: what claims to have happened long 
 broken clock would otherwise carry its pair into the future, where every grant has run out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from schemas.codec import Unreadable
 from streams.providers import actions, gupshup, infobip, meta, sendlog, ycloud, zernio
-from streams.providers.meta import NO_NUMBERS
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.translation import Translation
 
-PROVIDERS: Final[dict[str, Callable[[bytes, int, Mapping[str, str]], Translation]]] = {
+PROVIDERS: Final[dict[str, Callable[[bytes, int, Known], Translation]]] = {
     "meta": meta.translate,
     "360dialog": partial(meta.translate, provider="360dialog"),
     "gupshup": gupshup.translate,
@@ -35,10 +35,10 @@ FUTURE: Final = Unreadable(
 )
 
 
-def translate(provider: str, body: bytes, received_at: int, numbers: Mapping[str, str] = NO_NUMBERS) -> Translation:
+def translate(provider: str, body: bytes, received_at: int, numbers: Known = NONE_KNOWN) -> Translation:
     """What a raw record means. Never raises; a provider nobody knows is parked, to be retried once somebody does.
 
-    `numbers`: phone_number_id by the digits of the number's display form, for payloads that name it only so.
+    `numbers`: those that are known, for payloads that name theirs by the display form, the entry's id, or not at all.
     """
     read = PROVIDERS.get(provider)
     if read is None:

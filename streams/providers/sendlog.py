@@ -18,7 +18,6 @@ Decisions bound here
   instead of a reading. Call steps other than `connect` are told by webhooks.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -37,6 +36,7 @@ from schemas.ids import derived_id
 from schemas.sendlog import USER_KEYS, Exchange, check_exchange
 from streams.providers.actions import fact_of
 from streams.providers.fields import error_code, identifier, instant, mapping, text, word
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.meta_parties import CONTACT, Change, Names, names_of
 from streams.providers.translation import Notes, Refused, Translation, translated
 
@@ -49,7 +49,7 @@ _ANSWER: Final = "$.response.body"
 Asked = RequestKind | Literal["call"]
 
 
-def translate(body: bytes, received_at: int, _numbers: Mapping[str, str] | None = None) -> Translation:
+def translate(body: bytes, received_at: int, _numbers: Known | None = None) -> Translation:
     """The facts of one exchange. `received_at`: our clock, epoch seconds."""
 
     def read(notes: Notes, value: Any) -> None:
@@ -177,7 +177,7 @@ def _add(notes: Notes, names: Names, action: Action) -> None:
     """The fact of an action, with what the exchange shows beside it."""
     fact = fact_of(notes, action)
     assert not isinstance(fact, NumberFact)  # noqa: S101 - no action of this module is about a number alone
-    shown = Change(notes, {}, fact.phone_number_id, None, (), {})
+    shown = Change(notes, NONE_KNOWN, fact.phone_number_id, None, (), {})
     shown.fields(fact.phone_number_id, names, fact.occurred_at)  # keeps the link
     notes.facts.append(replace(fact, aliases=names.aliases))
 

@@ -4,12 +4,12 @@ Owns which event is which item of Meta's, and under which names it says what. Th
 own and is dated by the event; where it has no `phoneId` either, it names no business number at all.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.providers import meta, meta_calls, meta_messages
 from streams.providers.fields import mapping
 from streams.providers.flat import CODE, Names, Number, event_at, our_side, read_flat
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.translation import Notes, Translation, translated
 
 PROVIDER: Final = "ycloud"
@@ -73,12 +73,12 @@ _STATUS: Final[Names] = {
 _STATUS_TIMES: Final = {"SENT": "sendTime", "DELIVERED": "deliverTime", "READ": "readTime"}
 
 
-def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
+def translate(body: bytes, received_at: int, numbers: Known = NONE_KNOWN) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
     return translated(PROVIDER, body, received_at, lambda notes, payload: _read(notes, mapping(payload, "$"), numbers))
 
 
-def _read(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str]) -> None:
+def _read(notes: Notes, payload: dict[str, Any], numbers: Known) -> None:
     match payload.get("type"):
         case "whatsapp.call.connect":
             _call(notes, payload, numbers, "callingConnect", "connect", _CONNECT)
@@ -106,9 +106,7 @@ def _read(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str]) -> 
             notes.ignore_unknown("event_other", other)
 
 
-def _call(
-    notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str], holder: str, what: str, names: Names
-) -> None:
+def _call(notes: Notes, payload: dict[str, Any], numbers: Known, holder: str, what: str, names: Names) -> None:
     event = event_at(notes, numbers, payload, holder)
     read_flat(
         event,
@@ -119,7 +117,7 @@ def _call(
     )
 
 
-def _status(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str]) -> None:
+def _status(notes: Notes, payload: dict[str, Any], numbers: Known) -> None:
     """What became of a message, dated by the time of that status, else by its last change, else by the event."""
     event = event_at(notes, numbers, payload, "whatsappMessage")
     status = event.says("status")

@@ -6,12 +6,12 @@ without it a reply is what it says. `startedAt` of a call is the instant it was 
 up when it lasted and did not end as unanswered or rejected, and began its duration before its end.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.providers import meta, meta_calls, meta_messages
 from streams.providers.fields import mapping, word
 from streams.providers.flat import CODE, Event, Names, Number, event_at, our_side, read_flat
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.translation import Notes, Translation, translated
 
 PROVIDER: Final = "zernio"
@@ -32,12 +32,12 @@ _DIRECTIONS: Final = {"INBOUND": "USER_INITIATED", "OUTBOUND": "BUSINESS_INITIAT
 _NOT_PICKED_UP: Final = frozenset({"NO_ANSWER", "REJECTED"})
 
 
-def translate(body: bytes, received_at: int, numbers: Mapping[str, str] = meta.NO_NUMBERS) -> Translation:
+def translate(body: bytes, received_at: int, numbers: Known = NONE_KNOWN) -> Translation:
     """The facts of one webhook body. `received_at`: our clock, epoch seconds."""
     return translated(PROVIDER, body, received_at, lambda notes, payload: _read(notes, mapping(payload, "$"), numbers))
 
 
-def _read(notes: Notes, payload: dict[str, Any], numbers: Mapping[str, str]) -> None:
+def _read(notes: Notes, payload: dict[str, Any], numbers: Known) -> None:
     kind = payload.get("event")
     if kind == "call.permission_request" or (kind is None and "permission" in payload):
         _permission(event_at(notes, numbers, payload, "permission"))

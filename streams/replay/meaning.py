@@ -3,9 +3,8 @@
 Owns the second, exact reading of a line whose body could not be cut out of it. Never raises.
 """
 
-from collections.abc import Mapping
-
 from schemas.codec import Unreadable
+from streams.providers.known import Known
 from streams.providers.registry import translate
 from streams.providers.translation import Translation
 from streams.replay.lines import Arrival, arrival_of, exact_arrival_of
@@ -14,8 +13,8 @@ from streams.replay.sources import MAX_LINE_BYTES, Line
 _EMPTY = Unreadable(reason="empty_body", path="$", detail="an empty object: there is nothing in it to judge")
 
 
-def meaning(line: Line, numbers: Mapping[str, str]) -> Translation | Unreadable:
-    """The facts of a line; `Unreadable` when it is no history line. `numbers`: phone_number_id by display digits."""
+def meaning(line: Line, numbers: Known) -> Translation | Unreadable:
+    """The facts of a line; `Unreadable` when it is no history line. `numbers`: those known."""
     if not line.whole:
         return Unreadable(reason="line_too_long", path="$", detail=f"a line has at most {MAX_LINE_BYTES} bytes")
     arrival = arrival_of(line.raw)
@@ -29,7 +28,7 @@ def meaning(line: Line, numbers: Mapping[str, str]) -> Translation | Unreadable:
     return done
 
 
-def meaning_of(arrival: Arrival, numbers: Mapping[str, str]) -> Translation:
+def meaning_of(arrival: Arrival, numbers: Known) -> Translation:
     """The facts of one body. An empty object holds nothing to judge and would otherwise pass in silence."""
     done = translate(arrival.provider, arrival.body, arrival.received_at, numbers)
     if not (done.facts or done.parked) and b"".join(arrival.body.split()) == b"{}":

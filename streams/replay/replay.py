@@ -94,7 +94,7 @@ def replay(
     numbers = scouted.numbers
     listener = listen(scouted) if listen is not None else Listener()
     fold = Fold(policy, numbers, as_of, horizon_s, listener, judging=listener.judges or horizon_s is not None)
-    by_display, counts = numbers.by_display(), fold.counts
+    known, counts = scouted.known(), fold.counts
 
     def put_aside(line: Line, fault: Unreadable) -> None:
         counts.parked += 1
@@ -103,7 +103,7 @@ def replay(
 
     for line in sources.lines(_second_part(told)):
         counts.lines += 1
-        done = meaning(line, by_display)
+        done = meaning(line, known)
         if isinstance(done, Unreadable):
             put_aside(line, done)
             continue

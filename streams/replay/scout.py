@@ -19,6 +19,7 @@ from schemas.policy import Policy
 from streams.countries import country_of
 from streams.permission.directory import Directory
 from streams.providers.fields import display_digits
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.translation import Translation
 from streams.replay.meaning import meaning
 from streams.replay.sources import Line
@@ -37,6 +38,10 @@ class Scouted:
 
     numbers: Directory
     links: dict[Pair, tuple[int, str]] = field(default_factory=dict)
+
+    def known(self) -> Known:
+        """What a translation of the second look may take a payload to be about."""
+        return Known(self.numbers.by_display(), self.numbers.ids())
 
     def canonical(self, pair: Pair) -> Pair:
         """The pair under which this one's evidence is kept."""
@@ -59,7 +64,7 @@ def scout(lines: Iterable[Line], policy: Policy, asked: Iterable[Pair] = ()) -> 
             or any(name in raw for name in names)
         ):
             continue
-        done = meaning(line, {})
+        done = meaning(line, NONE_KNOWN)
         if isinstance(done, Unreadable):
             continue
         _take(done, found, other_names)

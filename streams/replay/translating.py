@@ -20,7 +20,7 @@ def translated(sources: Sources, provider: str, received_at: int, policy: Policy
     """The meaning of each line, or of the one document. `provider`, `received_at`: of bodies; history lines bring
     their own.
     """
-    numbers = scout(sources.lines(), policy).numbers.by_display()
+    numbers = scout(sources.lines(), policy).known()
 
     def read(line: Line) -> Translation | Unreadable:
         if not line.whole or _is_of_history(line.raw):

@@ -15,6 +15,7 @@ from faust.types import TP
 
 from schemas.policy import Policy
 from schemas.topics import TopicNames
+from streams.providers.known import Known
 from streams.worker.fold import FactFold, Folded, fold_deadlines, newest_tick, refuse_commands
 from streams.worker.halt import MostlyBad
 from streams.worker.measures import Measures
@@ -74,7 +75,8 @@ class Translate:
         arrivals: list[Arrival] = event.value
         tp = TP(event.message.topic, event.message.partition)
         await self._numbers.fresh()
-        done = translate_batch(arrivals, self._partitions, self._shown, self._numbers.by_display())
+        known = Known(self._numbers.by_display(), self._numbers.ids())
+        done = translate_batch(arrivals, self._partitions, self._shown, known)
         self._limits.check(tp, done.flags, done.reasons, arrivals)
         await self._around.gate.lease()
         sender = self._around.sender

@@ -7,6 +7,7 @@ that never catches up is a worker without progress, which the watchdog ends.
 
 import asyncio
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from schemas.state_row import version_of
@@ -48,6 +49,10 @@ class Numbers:
     def by_display(self) -> Mapping[str, str]:
         """The id of each display number that has exactly one, or one the operator names."""
         return self._directory.by_display()
+
+    def ids(self) -> AbstractSet[str]:
+        """Every id that is known, whether or not its display number is."""
+        return self._directory.ids()
 
     async def follow(self) -> None:
         """Follow the topic until cancelled. Any other end would leave the agents waiting: the process ends."""

@@ -4,6 +4,7 @@ Owns the names of these seams, so that agents can be tried without Faust. Refuse
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from faust.types import TP
@@ -48,3 +49,6 @@ class KnownNumbers(Protocol):
 
     def by_display(self) -> Mapping[str, str]:
         """The id of each display number that has one."""
+
+    def ids(self) -> AbstractSet[str]:
+        """Every id that is known."""

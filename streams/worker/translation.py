@@ -5,7 +5,7 @@ knowledge of a provider's format: that is `streams.providers`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from schemas.business import name_of
@@ -13,6 +13,7 @@ from schemas.codec import Unreadable, encode_fact
 from schemas.envelope import PROVIDER, RECEIVED_AT, Headers, cloud_event, header, received_at_of
 from schemas.events import FACT_VERSIONS, Fact, NumberFact, PairFact
 from schemas.ids import Pair, partition_of
+from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.registry import translate
 from streams.providers.translation import Translation
 from streams.worker.parking import one_each, parked
@@ -50,15 +51,15 @@ def translate_batch(
     arrivals: Sequence[Arrival],
     partitions: int,
     shown: Shown | None = None,
-    numbers: Mapping[str, str] | None = None,
+    numbers: Known = NONE_KNOWN,
 ) -> Translated:
     """Translate a batch of `webhooks.raw` or `actions.raw`. `shown`: what was acknowledged before is left out.
 
-    `numbers`: the ids of display numbers, for what names its number by that form alone.
+    `numbers`: those that are known, for what does not name its number by `phone_number_id`.
     """
     done, shown = Translated(), Shown() if shown is None else shown
     for arrival in arrivals:
-        one = _translate(arrival, numbers or {})
+        one = _translate(arrival, numbers)
         done.ignored.update(one.ignored)
         done.unknown.update(one.unknown)
         done.made.update((fact.provider, fact.type) for fact in one.facts)
@@ -99,7 +100,7 @@ def _headers(fact: Fact) -> Headers:
     )
 
 
-def _translate(arrival: Arrival, numbers: Mapping[str, str]) -> Translation:
+def _translate(arrival: Arrival, numbers: Known) -> Translation:
     if arrival.value is None:
         why = Unreadable(reason="no_value", path="$", detail="a raw record is never a tombstone")
         return Translation(facts=(), ignored={}, parked=(why,))

@@ -14,6 +14,7 @@ from deploy.sources import ConfigError
 from schemas.envelope import arrived_with, dead_letter, is_mark, mark
 from schemas.topics import MAX_RECORD_BYTES
 from tests.deploy.letters import AT_MS, DAY_S, NUMBER, REPLY, USER, Record, ledger_of, marked, parked, webhook
+from tests.providers.payloads import known
 
 DIGEST = b"0123456789abcdef" * 2
 
@@ -146,7 +147,7 @@ def test_an_origin_is_ours_in_every_generation_and_under_no_other_prefix() -> No
 
 
 def seen(record: Record, numbers: dict[str, str] | None = None) -> tuple[str, str]:
-    found = outlook(letter_of(record), record.value, "t.", numbers or {})
+    found = outlook(letter_of(record), record.value, "t.", known(numbers or {}))
     return found.verdict, found.says
 
 

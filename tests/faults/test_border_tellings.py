@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 
 from schemas.events import BusinessSeen, Fact, UsersLinked
+from streams.providers.known import Known
 from streams.providers.registry import translate
 from tests.faults.doors import Kept, digest_of
 from tests.faults.lives import AT_RECEIPT
@@ -14,7 +15,7 @@ from tests.faults.parcels import sendings
 from tests.faults.telling_meta import DISPLAYS
 
 NOW: Final = 1_772_445_600
-BY_DISPLAY: Final = {display: number for number, display in DISPLAYS.items()}
+KNOWN: Final = Known({display: number for number, display in DISPLAYS.items()}, frozenset(DISPLAYS))
 
 
 def bodies(wire: bytes) -> dict[bytes, bytes]:
@@ -41,7 +42,7 @@ def test_every_dialect_is_read_as_the_facts_that_were_to_be_told() -> None:
         by_digest = bodies(sending.wire)
         for kept in sending.kept:
             body = by_digest[kept.stored.digest]
-            done = translate(kept.stored.provider, body, NOW, BY_DISPLAY)
+            done = translate(kept.stored.provider, body, NOW, KNOWN)
             items = [fact for fact in done.facts if not isinstance(fact, UsersLinked | BusinessSeen)]
             links = [fact for fact in done.facts if isinstance(fact, UsersLinked)]
             assert {said(fact) for fact in items} == expected(kept)

@@ -20,6 +20,7 @@ from tests.permission.test_business import (
     registered,
     restricted,
     seen,
+    template,
 )
 
 
@@ -43,6 +44,27 @@ def test_an_entry_without_a_display_number_shows_none() -> None:
     directory = known(policy=naming(country="NG"))
     assert directory.displays(NUMBER) == []
     assert directory.by_display() == {}
+
+
+def test_an_id_is_known_by_the_policy_file_a_registration_or_a_form_shown_with_it() -> None:
+    assert known().ids() == set()
+    assert known(policy=naming(country="NG")).ids() == {NUMBER}
+    assert known(registered("a", T0)).ids() == {NUMBER}
+    assert known(seen("a", T0), seen("b", T0, OTHER)).ids() == {NUMBER, OTHER}
+    directory = known(seen("a", T0))
+    assert directory.ids() == {NUMBER}
+    directory.take(registered("b", T0, number=OTHER))
+    assert directory.ids() == {NUMBER, OTHER}
+
+
+def test_what_is_no_id_or_was_one_is_not_known_as_one() -> None:
+    by_display = restricted("a", T0, None, number=None, display=DISPLAY)
+    account = replace(template("b", T0, has_call_permission=None), phone_number_id=None, waba_id="900100200300400")
+    alone = registered("c", T0, number=None, display=DISPLAY)
+    assert known(by_display, account, alone).ids() == set()
+    moved = (seen("d", T0), registered("e", T0 + DAY, number=OTHER, display=DISPLAY))
+    assert known(*moved).ids() == {OTHER}
+    assert known(*moved, policy=naming(country="NG")).ids() == {NUMBER, OTHER}
 
 
 def test_a_number_knows_the_forms_shown_with_it_and_no_others() -> None:

@@ -1,12 +1,14 @@
 """Meta's payloads, built as its documentation shows them (domain 3.5, 3.7), with drama numbers."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as some
 
 from schemas.events import BusinessSeen, Fact, UsersLinked
+from streams.providers.known import Known
 from streams.providers.registry import translate
 from streams.providers.translation import Translation
 
@@ -93,9 +95,14 @@ def value_of(payload: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def read(payload: object, numbers: dict[str, str] | None = None) -> Translation:
-    """What a payload of Meta means."""
-    return translate("meta", body(payload), RECEIVED_AT, numbers or {})
+def known(numbers: Mapping[str, str], *ids: str) -> Known:
+    """Numbers known by their display form, and ids known without one."""
+    return Known(numbers, frozenset((*numbers.values(), *ids)))
+
+
+def read(payload: object, numbers: Mapping[str, str] | None = None, *ids: str) -> Translation:
+    """What a payload of Meta means. `ids`: numbers whose display form nobody knows."""
+    return translate("meta", body(payload), RECEIVED_AT, known(numbers or {}, *ids))
 
 
 def told(done: Translation) -> list[Fact]:

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.events import Provider
 from streams.providers.registry import PROVIDERS, translate
-from tests.providers.payloads import DISPLAY, NUMBER, RECEIVED_AT, body, sample, value_of
+from tests.providers.payloads import DISPLAY, NUMBER, RECEIVED_AT, body, known, sample, value_of
 
 ENVELOPES = sorted(PROVIDERS.keys() - {"actions", "meta-sendlog"})
 
@@ -28,7 +28,7 @@ def test_a_fact_has_the_same_id_whoever_passed_it_on(provider: str) -> None:
 def test_every_provider_is_given_the_registered_numbers(provider: str) -> None:
     payload = sample("r1-temporary-accept")
     del value_of(payload)["metadata"]["phone_number_id"]
-    facts = translate(provider, body(payload), RECEIVED_AT, {DISPLAY: NUMBER}).facts
+    facts = translate(provider, body(payload), RECEIVED_AT, known({DISPLAY: NUMBER})).facts
     assert {fact.phone_number_id for fact in facts} == {NUMBER}
 
 

@@ -60,7 +60,31 @@ def test_a_state_answer_is_translated_as_the_action_it_is_reported_by(name: str)
 def test_without_the_number_a_sample_is_parked_with_the_reason_and_exit_3() -> None:
     done = run("--provider", "infobip", f"{DIALECTS}/infobip-accept.json")
     assert (done.exit_code, done.stdout) == (3, "")
-    assert json.loads(done.stderr)["why_parked"][0]["reason"] == "unknown_number"
+    why = json.loads(done.stderr)["why_parked"][0]
+    assert why["reason"] == "unknown_number"
+    assert all(way in why["detail"] for way in ("POST /v1/actions", "business_registered", "numbers", "policy file"))
+
+
+def test_an_entry_id_is_the_number_once_the_policy_file_or_a_registration_names_it(tmp_path: Path) -> None:
+    payload = sample("r1-temporary-accept")
+    payload["entry"][0]["id"] = NUMBER
+    del payload["entry"][0]["changes"][0]["value"]["metadata"]
+    reply = {"received_at": AT, "webhook": "meta", "body": payload}
+    told: dict[str, Any] = {"type": "business_registered", "phone_number_id": NUMBER, "occurred_at": AT}
+    assert run("--provider", "meta", "-", said=json.dumps(reply).encode()).exit_code == 3
+
+    numbers = {NUMBER: NumberEntry(country="GB")}
+    path = tmp_path / "policy.json"
+    path.write_bytes(DEFAULT_POLICY.model_copy(update={"numbers": numbers}).model_dump_json(by_alias=True).encode())
+    named = run("--provider", "meta", "--policy", str(path), "-", said=json.dumps(reply).encode())
+    lines = [reply, {"received_at": AT, "action": told | {"profile": "production"}}]
+    registered = run("--provider", "meta", "-", said="\n".join(map(json.dumps, lines)).encode())
+    for done in (named, registered):
+        assert done.exit_code == 0, done.stderr
+        (fact,) = [
+            fact for said in done.stdout.splitlines() if (fact := json.loads(said))["type"] == "permission_replied"
+        ]
+        assert fact["phone_number_id"] == NUMBER
 
 
 def test_what_nobody_documented_is_named_on_stderr() -> None:

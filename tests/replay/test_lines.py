@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.codec import Unreadable
 from schemas.policy import DEFAULT_POLICY
+from streams.providers.known import NONE_KNOWN
 from streams.providers.translation import Translation
 from streams.replay.lines import Arrival, arrival_of, exact_arrival_of
 from streams.replay.meaning import meaning
@@ -22,7 +23,7 @@ REQUEST = sent(user(1), "wamid.TESTREQ01", T0)
 def read(raw: bytes | str | dict[str, Any]) -> Translation | Unreadable:
     if isinstance(raw, dict):
         raw = json.dumps(raw)
-    return meaning(Line("", 1, raw.encode() if isinstance(raw, str) else raw), {})
+    return meaning(Line("", 1, raw.encode() if isinstance(raw, str) else raw), NONE_KNOWN)
 
 
 def types(done: Translation | Unreadable) -> list[str]:
@@ -183,7 +184,7 @@ def spoiled(draw: st.DrawFn) -> Line:
 @settings(max_examples=300, database=None, deadline=None)
 @given(line=spoiled())
 def test_any_json_in_any_field_never_raises_and_is_never_quoted(line: Line) -> None:
-    done = meaning(line, {})
+    done = meaning(line, NONE_KNOWN)
     for fault in (done,) if isinstance(done, Unreadable) else done.parked:
         assert user(1) not in fault.detail
     scout([line], DEFAULT_POLICY)
@@ -192,9 +193,9 @@ def test_any_json_in_any_field_never_raises_and_is_never_quoted(line: Line) -> N
 @settings(max_examples=200, database=None, deadline=None)
 @given(raw=st.binary(max_size=60) | st.text().map(str.encode) | JSON.map(lambda said: json.dumps(said).encode()))
 def test_any_bytes_are_a_line_or_told_to_be_none(raw: bytes) -> None:
-    assert isinstance(meaning(Line("", 1, raw), {}), Unreadable)
+    assert isinstance(meaning(Line("", 1, raw), NONE_KNOWN), Unreadable)
     form = b'{"received_at": "2026-03-02T09:00:00Z", "webhook": "meta", "body": {' + raw + b"}}"
-    done = meaning(Line("", 1, form), {})
+    done = meaning(Line("", 1, form), NONE_KNOWN)
     try:
         orjson.loads(form)
     except orjson.JSONDecodeError:

@@ -144,6 +144,19 @@ def test_a_display_number_is_known_by_a_line_that_comes_later(tmp_path: Path) ->
     assert played.standing(user(1))["permission"]["status"] == "permanent"
 
 
+def test_an_entry_id_is_the_number_once_it_is_registered_without_a_display_number(tmp_path: Path) -> None:
+    line = permanent(1)
+    entry = line["body"]["entry"][0]
+    entry["id"] = NUMBER
+    del entry["changes"][0]["value"]["metadata"]
+    assert [fault.reason for _, fault in play(tmp_path, [line]).parked] == ["unknown_number"]
+    told = action("business_registered", "", T0 + HOUR, country="GB")
+    del told["action"]["user"]
+    played = play(tmp_path, [line, told])
+    assert played.parked == []
+    assert played.standing(user(1))["permission"]["status"] == "permanent"
+
+
 def test_a_display_number_that_nothing_names_is_parked(tmp_path: Path) -> None:
     played = play(tmp_path, [without_id(permanent(1))])
     assert [fault.reason for _, fault in played.parked] == ["unknown_number"]

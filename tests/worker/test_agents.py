@@ -12,7 +12,7 @@ import orjson
 import pytest
 from faust.types import TP
 
-from schemas.envelope import header
+from schemas.envelope import header, raw_record
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.state_row import decode_state
@@ -32,6 +32,8 @@ from streams.worker.settings import WorkerSettings
 from streams.worker.ticks import tick_row
 from streams.worker.writing import Writer
 from tests.permission.story import DAY, HOUR, NUMBER, T0, USER, replied, sent
+from tests.permission.test_business import registered
+from tests.providers.payloads import envelope
 from tests.worker.conftest import Deaths
 from tests.worker.seeded import RECEIVED_MS, raw_past
 from tests.worker.stand_ins import Around, DictTable, HandNumbers, HandSender, OpenGate, Record, fact_record, record
@@ -354,6 +356,18 @@ async def test_translated_facts_are_acknowledged_before_the_batch(bench: Bench) 
     }
     assert {header(row.headers, "ce_id") for row in bench.sender.on(EVENTS)} == fact_ids[EVENTS]
     assert {header(row.headers, "ce_id") for row in bench.sender.on(NUMBERS)} == fact_ids[NUMBERS] != set()
+
+
+async def test_a_number_registered_without_its_display_form_is_known_by_the_entry(bench: Bench) -> None:
+    message = {"from": USER, "id": "wamid.TESTMSG1", "timestamp": str(T0), "text": {"body": "hello"}}
+    webhook = envelope({"messages": [message]})
+    webhook["entry"][0]["id"] = NUMBER
+    headers = raw_record(provider="meta", received_at_ms=T0 * 1_000, delivery_id="d", secret_slot="test")
+    bench.numbers.take(registered("a", T0, country="GB"))
+    async with bench.agent(bench.translate.work, "t.webhooks.raw") as context:
+        await worked(context, [record(orjson.dumps(webhook), headers=headers)])
+
+    assert [row.key for row in bench.sender.on(EVENTS)] == [KEY]
 
 
 async def test_a_refused_fact_keeps_the_raw_offset(bench: Bench, deaths: Deaths) -> None:

@@ -6,8 +6,9 @@ from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import header, raw_record
 from schemas.events import BusinessRegistered, PairFact, RequestSent
 from schemas.ids import partition_of
+from streams.providers.known import Known
 from streams.worker.translation import translate_batch
-from tests.providers.payloads import envelope
+from tests.providers.payloads import USER, envelope
 from tests.worker.seeded import NUMBERS, raw_past
 from tests.worker.stand_ins import Record, record
 
@@ -103,6 +104,17 @@ def test_a_fact_about_a_number_is_keyed_by_what_names_it() -> None:
     assert set(found) == {NUMBERS[0].encode(), b"442079460123"}
     assert isinstance(found[NUMBERS[0].encode()], BusinessRegistered)
     assert set(done.facts) == {("business.events", partition_of(key, 8)) for key in found if key is not None}
+
+
+def test_an_entry_id_that_is_a_known_number_names_it() -> None:
+    webhook = envelope(
+        {"messages": [{"from": USER, "id": "wamid.TESTMSG1", "timestamp": str(AT_MS // 1000), "text": {}}]}
+    )
+    webhook["entry"][0]["id"] = NUMBERS[0]
+    arrivals = [raw("meta", orjson.dumps(webhook))]
+    assert dict(translate_batch(arrivals, 8).reasons) == {"unknown_number": 1}
+    done = translate_batch(arrivals, 8, numbers=Known(ids=frozenset(NUMBERS)))
+    assert [row.key for rows in done.facts.values() for row in rows] == [f"{NUMBERS[0]}/{USER}".encode()]
 
 
 def test_a_header_of_null_beside_ours_changes_nothing() -> None:

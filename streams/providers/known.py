@@ -1,0 +1,34 @@
+"""The business numbers that a translation may take a payload to be about (domain 4.3 rule 5).
+
+Owns what *known* means here, and the words for what is not. Refuses to find out: whoever calls a translation hands it
+in, from the policy file and from what was registered and shown.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+NOT_KNOWN: Final = (
+    "no phone_number_id, and neither a display number nor an entry id that is known; make it known by POST /v1/actions "
+    "(business_registered) or under `numbers` in the policy file (CALLGRANT_POLICY_FILE)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Known numbers. `by_display`: phone_number_id by the digits of its display form. `ids`: every known
+    phone_number_id, whether or not its display form is known; those of `by_display` are among them.
+    """
+
+    by_display: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    ids: AbstractSet[str] = frozenset()
+
+    @property
+    def only(self) -> str | None:
+        """The only number that is known, by however many forms; None when there are several, or none."""
+        return next(iter(self.ids)) if len(self.ids) == 1 else None
+
+
+NONE_KNOWN: Final = Known()
