@@ -18,6 +18,8 @@ from streams.providers.translation import Refused
 
 MAX_ID: Final = 512
 MAX_SECONDS: Final = 1 << 31
+_EXACT: Final = 2.0**53
+"""Up to here a float is one integer."""
 _WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
 
 
@@ -77,11 +79,16 @@ def user_name(value: Any, path: str) -> str | None:
     return user
 
 
+def whole(value: Any) -> Any:
+    """A float with a whole value as that integer, since some writers of JSON have no other number; else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value
+
+
 def instant(value: Any, path: str) -> int | None:
     """Epoch seconds of an instant; None when absent.
 
-    Reads seconds and milliseconds as integers or strings, and RFC 3339 with `Z`, `+00:00` or `+0000` (domain 4.3 rule
-    2).
+    Reads seconds and milliseconds as whole numbers or strings, and RFC 3339 with `Z`, `+00:00` or `+0000` (domain 4.3
+    rule 2).
     """
     if value is None or value == "":
         return None
@@ -96,6 +103,7 @@ def instant(value: Any, path: str) -> int | None:
             if moment is None or moment.tzinfo is None:
                 raise Refused("unreadable_time", path, "neither epoch seconds nor RFC 3339 with a zone")
             value = int(moment.timestamp())
+    value = whole(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise Refused("unreadable_time", path, "neither epoch seconds nor RFC 3339 with a zone")
     at = value // 1000 if value >= LATEST_AT and EARLIEST_AT <= value // 1000 < LATEST_AT else value
@@ -115,6 +123,7 @@ def seconds(value: Any, path: str) -> int | None:
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11:
         value = int(value)
+    value = whole(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_SECONDS:
         raise Refused("unreadable_duration", path, "a duration is a whole number of seconds")
     return value

@@ -28,6 +28,7 @@ IGNORED: Final[dict[str, str]] = {
     "campaign_unreadable": "the callback data is no text of at most 512 characters; the call is kept without it",
     "contacts_unreadable": "a contact that is no object or whose names cannot be read",
     "display_number_unreadable": "a display number without digits",
+    "duration_unreadable": "a duration that is no whole number of seconds, of a call whose start is known",
     "empty": "an envelope without entries, or an entry without changes",
     "errors_beside": "errors of a change that belong to no call of it",
     "event_other": "an event of a provider that is about no permission, message or call",

@@ -71,7 +71,7 @@ def _ended(
         change.notes.ignore("call_end_unknown")
     started_at = instant_or_zero(call.get("start_time"), f"{path}.start_time")
     ended_at = instant_or_zero(call.get("end_time"), f"{path}.end_time")
-    duration_s = seconds(call.get("duration"), f"{path}.duration")
+    duration_s = _duration(change, call, path, started_at)
     if started_at is None and duration_s:
         started_at = (about["occurred_at"] if ended_at is None else ended_at) - duration_s
         instant(started_at, f"{path}.duration")
@@ -92,6 +92,17 @@ def _ended(
     )
     if started_at is not None:
         _connected(change, about | {"occurred_at": started_at}, call_id, direction, exact=True)
+
+
+def _duration(change: Change, call: dict[str, Any], path: str, started_at: int | None) -> int | None:
+    """How long the call lasted. It decides where no start is known; beside one it only adds, and costs no call."""
+    try:
+        return seconds(call.get("duration"), f"{path}.duration")
+    except Refused:
+        if started_at is None:
+            raise
+        change.notes.ignore("duration_unreadable")
+        return None
 
 
 def _connected(change: Change, about: dict[str, Any], call_id: str, direction: Direction, *, exact: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.events import Reading, ReadStatus
-from streams.providers.fields import MAX_SECONDS, first_of, instant_or_zero, mapping, word
+from streams.providers.fields import MAX_SECONDS, first_of, instant_or_zero, mapping, whole, word
 from streams.providers.translation import Notes, Refused
 
 _STATUSES: Final[dict[str, ReadStatus]] = {
@@ -140,6 +140,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 def _count(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11:
         value = int(value)
+    value = whole(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_SECONDS else None
 
 

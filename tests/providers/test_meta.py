@@ -125,7 +125,17 @@ def test_an_unknown_word_is_counted_and_decides_nothing() -> None:
     assert (done.facts, done.ignored, done.parked) == ((), {"response_unknown": 3}, ())
 
 
-@pytest.mark.parametrize("at", ["1772443800", 1_772_443_800, 1_772_443_800_123, "2026-03-02T09:30:00.000+0000"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        "1772443800",
+        1_772_443_800,
+        1_772_443_800_123,
+        1_772_443_800.0,
+        1_772_443_800_123.0,
+        "2026-03-02T09:30:00.000+0000",
+    ],
+)
 def test_an_instant_is_read_in_every_form_seen(at: object) -> None:
     assert only(envelope(value(messages=[reply(timestamp=at, **ACCEPT)]))).occurred_at == 1_772_443_800
 
@@ -134,11 +144,32 @@ def test_without_a_timestamp_the_receipt_time_stands() -> None:
     assert only(envelope(value(messages=[reply(timestamp=None, **ACCEPT)]))).occurred_at == RECEIVED_AT
 
 
-@pytest.mark.parametrize("at", [-1, 0, 1_000_000_000, 10**20, "soon", "2026-03-02T09:30:00", True, 1.5, [], {}])
+@pytest.mark.parametrize(
+    "at", [-1, 0, 1_000_000_000, 10**20, "soon", "2026-03-02T09:30:00", True, 1.5, 1_772_443_800.5, 1e300, [], {}]
+)
 def test_an_instant_nobody_can_read_is_parked_with_its_path(at: object) -> None:
     done = read(envelope(value(messages=[reply(timestamp=at, **ACCEPT)])))
     assert done.facts == ()
     assert [fault.path for fault in done.parked] == ["$.entry[0].changes[0].value.messages[0].timestamp"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(b"NaN", "not_json"), (b"Infinity", "not_json"), (b"-Infinity", "not_json"), (b"1e999", "unreadable_time")],
+)
+def test_what_is_no_number_of_json_is_no_instant(said: bytes, reason: str) -> None:
+    payload = body(envelope(value(messages=[reply(**ACCEPT)]))).replace(b'"1772443800"', said)
+    done = translate("meta", payload, RECEIVED_AT)
+    assert said in payload
+    assert (done.facts, [fault.reason for fault in done.parked]) == ((), [reason])
+
+
+def test_an_expiry_with_a_fraction_of_zero_is_that_expiry_and_a_zero_is_none() -> None:
+    said = [
+        only(envelope(value(messages=[reply(response="accept", expiration_timestamp=at)])))
+        for at in (1773048600.0, 0.0)
+    ]
+    assert [fact.expires_at for fact in said] == [1_773_048_600, None]
 
 
 def test_without_a_message_id_the_content_makes_the_id() -> None:

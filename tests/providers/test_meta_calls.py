@@ -135,6 +135,26 @@ def test_a_duration_without_an_end_counts_back_from_the_report() -> None:
     assert connected.occurred_at == 1_772_445_669 - 56
 
 
+@pytest.mark.parametrize("start", [{"start_time": 1_772_445_612.0}, {"end_time": 1_772_445_668.0}])
+def test_times_and_durations_with_a_fraction_of_zero_are_whole(start: dict[str, Any]) -> None:
+    said = call("terminate", status="COMPLETED", timestamp=1_772_445_669.0, duration=56.0, **start)
+    ended, connected = told(read(calls(said)))
+    assert isinstance(ended, CallEnded)
+    assert (ended.occurred_at, ended.duration_s, connected.occurred_at) == (1_772_445_669, 56, 1_772_445_612)
+    assert all(type(each) is int for each in (ended.occurred_at, ended.duration_s, connected.occurred_at))
+
+
+@pytest.mark.parametrize("duration", [60.5, -1, -60.0, 2_147_483_648, 1e300, True, "a minute", [], {}])
+def test_an_unreadable_duration_costs_no_call_of_which_the_start_is_known(duration: object) -> None:
+    said = {"status": "COMPLETED", "start_time": "1772445612", "duration": duration}
+    done = read(calls(call("terminate", **said)))
+    ended, connected = told(done)
+    assert isinstance(ended, CallEnded)
+    assert (ended.duration_s, connected.occurred_at, done.ignored) == (None, 1_772_445_612, {"duration_unreadable": 1})
+    both = told(read(calls(call("terminate", **said, end_time="1772445668"))))
+    assert getattr(both[0], "duration_s", None) == 56
+
+
 def test_a_start_without_a_duration_was_picked_up() -> None:
     ended, connected = told(
         read(calls(call("terminate", status="completed", start_time=1_772_445_612, end_time=1_772_445_668)))
@@ -169,6 +189,10 @@ def test_a_start_in_milliseconds_is_the_same_start() -> None:
         ({"end_time": 10**13}, "end_time"),
         ({"duration": -1}, "duration"),
         ({"duration": 1.5}, "duration"),
+        ({"duration": 1e300}, "duration"),
+        ({"duration": True}, "duration"),
+        ({"start_time": "yesterday", "duration": 60.0}, "start_time"),
+        ({"start_time": 1_772_445_612.5, "duration": 60}, "start_time"),
         ({"duration": 2_000_000_000}, "duration"),
         ({"timestamp": "2101-01-01T00:00:00Z"}, "timestamp"),
         ({"id": 5}, "id"),

@@ -1,5 +1,6 @@
 """Domain 3.3: what Meta answers when it is asked about a pair."""
 
+import json
 from typing import Any
 
 import pytest
@@ -75,6 +76,19 @@ def test_actions_and_limits_come_in_any_order() -> None:
 def test_words_are_read_in_any_case_and_the_other_name_of_the_expiry() -> None:
     fact = reading({"permission": {"status": "TEMPORARY", "expiration": "1773048600"}})
     assert (fact.status, fact.expires_at) == ("temporary", 1_773_048_600)
+
+
+def test_counts_and_times_with_a_fraction_of_zero_are_whole() -> None:
+    plain = sample("reading-temporary")
+    said = json.loads(json.dumps(plain), parse_int=float)
+    assert reading(said) == reading(plain)
+
+
+@pytest.mark.parametrize("used", [0.5, 1e300, -1.0, True])
+def test_a_count_that_is_no_whole_number_says_nothing(used: object) -> None:
+    limit = {"time_period": "PT24H", "max_allowed": 100.0, "current_usage": used}
+    done = taken({"permission": {"status": "permanent"}, "actions": [{"action_name": "start_call", "limits": [limit]}]})
+    assert done.ignored == {"reading_limit_unknown": 1}
 
 
 @pytest.mark.parametrize("actions", [None, [], 5, [5], [{"action_name": "start_call", "limits": []}]])
