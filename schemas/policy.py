@@ -180,7 +180,8 @@ class PolicyUnusable(Exception):
 def read_policy(content: bytes, name: str) -> Policy:
     """The policy in the bytes of a policy file. `name` is the file's, for the text of a fault."""
     try:
-        policy = Policy.model_validate(orjson.loads(content.removeprefix(_BOM)))
+        # By alias alone: what a field is called in code is no key of the file.
+        policy = Policy.model_validate(orjson.loads(content.removeprefix(_BOM)), by_alias=True, by_name=False)
         json.loads(content.removeprefix(_BOM), object_pairs_hook=each_key_once)
     except orjson.JSONDecodeError as fault:
         raise PolicyUnusable(f"CALLGRANT_POLICY_FILE: {name} is not JSON (line {fault.lineno})") from fault

@@ -1,6 +1,7 @@
 """The policy file: dated values, and faults that name the place."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas import generate
 from schemas.countries import COUNTRIES
-from schemas.policy import DAY_S, DEFAULT_POLICY, Policy, PolicyUnusable, read_policy
+from schemas.policy import DAY_S, DEFAULT_POLICY, Dated, DatedCountries, Policy, PolicyUnusable, read_policy
 
 PRODUCTION = DEFAULT_POLICY.profiles["production"]
 
@@ -81,6 +82,13 @@ def _refused(content: bytes) -> str:
             "$.surprise: unknown key; allowed: schema, defaults, profiles, bic_blocked_business_countries, ",
         ),
         (("schema",), 2, "$.schema: Input should be 1"),
+        (("schema_version",), 1, "$.schema_version: unknown key; allowed: schema, defaults, profiles, "),
+        ((*LIMITS, 0, "since"), 1, "$.profiles.production.requests_7d[0].since: unknown key; allowed: from, value"),
+        (
+            ("bic_blocked_business_countries", 1, "since"),
+            "2026-06-01T00:00:00Z",
+            "$.bic_blocked_business_countries[1].since: unknown key; allowed: from, countries",
+        ),
         (("profiles",), ..., "$.profiles: missing"),
         (("profiles",), [], "$.profiles: an object is expected here"),
         (("profiles", "sandbox"), ..., "$.profiles: sandbox is missing; give production and sandbox"),
@@ -131,6 +139,30 @@ def _refused(content: bytes) -> str:
 )
 def test_a_fault_is_told_with_its_place_and_what_is_allowed(place: Place, value: Any, told: str) -> None:
     assert _refused(_changed(place, value)).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "written"),
+    [
+        ((*LIMITS, 0), "from", "since"),
+        (("bic_blocked_business_countries", 0), "from", "since"),
+        ((), "schema", "schema_version"),
+    ],
+)
+def test_what_a_field_is_called_in_code_is_no_key_of_the_file(place: Place, said: str, written: str) -> None:
+    body = orjson.loads(_written())
+    node = body
+    for step in place:
+        node = node[step]
+    node[written] = node.pop(said)
+    assert f"{written}: unknown key; allowed: {said}, " in _refused(orjson.dumps(body))
+
+
+def test_in_code_the_models_are_built_by_their_fields() -> None:
+    day = datetime(2025, 7, 1, tzinfo=UTC)
+    assert Dated.model_validate({"since": day, "value": 2}) == PRODUCTION.requests_7d[0]
+    assert DatedCountries.model_validate({"since": day, "countries": ("GB",)}).since_at == day.timestamp()
+    assert Policy.model_validate(DEFAULT_POLICY.model_dump()) == DEFAULT_POLICY
 
 
 def test_every_fault_of_a_file_is_told_at_once() -> None:
