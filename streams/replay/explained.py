@@ -127,13 +127,16 @@ def _entry(entry: dict[str, Any]) -> Iterator[list[Piece]]:
         late = f"learned {span(entry['learned_at'] - entry['at'])} later, at {utc(entry['learned_at'])}"
         yield [(f"{_INDENT}{late}", "yellow")]
     for then in entry["then"]:
-        yield [(f"{_INDENT}→ {then}", "red" if then.startswith("no permission") else "green")]
+        yield [(f"{_INDENT}→ {then}", "red" if then.startswith("no ") else "green")]
     for note in entry["notes"]:
         yield [(f"{_INDENT}{note}", "dim")]
 
 
 _INDENT = " " * 27
-_RULED = frozenset({"permission_replied", "reading_taken", "business_settings_changed", "business_restricted"})
+_RULED = frozenset(
+    {"permission_replied", "reading_taken", "business_settings_changed", "business_restricted"}
+    | {"request_refused", "call_refused"}
+)
 """Decided by a rule even where nothing came of it."""
 
 

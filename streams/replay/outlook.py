@@ -5,30 +5,20 @@ functions that answer questions (`answer.may_request`, `answer.may_call`), so th
 the api.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from schemas.policy import Policy
 from streams.permission.answer import Obstacle, may_call, may_request, usage_of
 from streams.permission.grants import Grant
-from streams.permission.number import Number
+from streams.permission.number import Number, calling_enabled
 from streams.permission.standing import Timeline, service_until
 from streams.permission.windows import DAY_S, WEEK_S, usage
+from streams.replay.blocks import Block, blocks, lifts
 from streams.replay.rules import RULES
-from streams.replay.sentences import held, span, utc
+from streams.replay.sentences import OBSTACLES, held, span, utc
 
 Said = dict[str, Any]
-_OBSTACLES = {
-    "calling_disabled": "calling is switched off for the business number",
-    "country_not_supported": "calls may not be started from the business number's country",
-    "business_restricted": "Meta restricts the business number",
-    "no_permission": "there is no permission",
-    "permanent_permission_exists": "a permanent permission exists: there is nothing to ask for",
-    "provider_block": "the provider said that its limit is reached",
-    "request_limit_24h": "the requests of 24 hours are used up",
-    "request_limit_7d": "the requests of 7 days are used up",
-    "connected_call_limit_24h": "the connected calls of 24 hours are used up",
-}
 _VIA_RULES = {
     "profile": "accepted_profile",
     "callback": "callback",
@@ -41,20 +31,32 @@ _HOLD_RULES = {"revoked": "revoked_via_request", "auto_revoked": "auto_revoked",
 def why(line: Timeline, policy: Policy, number: Number) -> list[Said]:
     """What decides the permission and the two verdicts at the instant of the timeline."""
     used = usage_of(line, policy, number)
+    by_error = blocks(line, policy, number)
     said = [_said("permission", held(line), _hold_rule(line), _decided_at(line))]
-    for what, name, obstacles in (
-        ("send_call_permission_request", "A request may be sent", may_request(line, used, policy, number)),
-        ("start_call", "A call may be started", may_call(line, used, policy, number)),
+    for what, door, name, obstacles in (
+        ("send_call_permission_request", "request", "A request may be sent", may_request(line, used, policy, number)),
+        ("start_call", "call", "A call may be started", may_call(line, used, policy, number)),
     ):
         if not obstacles:
             said.append(_said(what, name, "allowed", None))
-        said += [_said(what, _stands(name, obstacle), obstacle.reason, obstacle.until) for obstacle in obstacles]
+        for obstacle in obstacles:
+            text = _stands(name, obstacle, _error_behind(obstacle, by_error, door))
+            said.append(_said(what, text, _rule_of(obstacle, by_error, door), obstacle.until))
     return said
 
 
-def _stands(name: str, obstacle: Obstacle) -> str:
+def _error_behind(obstacle: Obstacle, by_error: Iterable[Block], door: str) -> Block | None:
+    return next((one for one in by_error if one.reason == obstacle.reason and door in one.doors), None)
+
+
+def _rule_of(obstacle: Obstacle, by_error: Iterable[Block], door: str) -> str:
+    return obstacle.reason if _error_behind(obstacle, by_error, door) is None else "refused"
+
+
+def _stands(name: str, obstacle: Obstacle, block: Block | None) -> str:
+    code = f" (error {block.code})" if block is not None else ""
     until = f", until {utc(obstacle.until)}" if obstacle.until is not None else ""
-    return f"{name.replace(' may ', ' may not ')}: {_OBSTACLES[obstacle.reason]}{until}"
+    return f"{name.replace(' may ', ' may not ')}: {OBSTACLES[obstacle.reason]}{code}{until}"
 
 
 def _said(what: str, text: str, rule: str, at: int | None) -> Said:
@@ -90,7 +92,7 @@ def ahead(line: Timeline, policy: Policy, number: Number) -> list[Said]:
     none.
     """
     at, grant = line.at, line.hold.grant
-    used = usage_of(line, policy, number)
+    used, by_error = usage_of(line, policy, number), blocks(line, policy, number)
     found: list[Said] = []
 
     def add(when: int | None, what: str, text: str, rule: str) -> None:
@@ -100,13 +102,13 @@ def ahead(line: Timeline, policy: Policy, number: Number) -> list[Said]:
 
     if grant is not None and grant.expires_at is not None:
         add(grant.expires_at, "permission_expires", "the temporary permission runs out", "expired")
-    for name, obstacles in (
-        ("a request may be sent again", may_request(line, used, policy, number)),
-        ("a call may be started again", may_call(line, used, policy, number)),
+    for door, name, obstacles in (
+        ("request", "a request may be sent again", may_request(line, used, policy, number)),
+        ("call", "a call may be started again", may_call(line, used, policy, number)),
     ):
         opens = [obstacle.until for obstacle in obstacles]
         if opens and all(until is not None for until in opens):
-            add(max(until or 0 for until in opens), "opens", name, obstacles[0].reason)
+            add(max(until or 0 for until in opens), "opens", name, _rule_of(obstacles[0], by_error, door))
     for times, window, maximum, name, rule in (
         (used.requests, DAY_S, used.requests_24h, "requests in 24 hours", "request_limit_24h"),
         (used.requests, WEEK_S, used.requests_7d, "requests in 7 days", "request_limit_7d"),
@@ -121,9 +123,19 @@ def ahead(line: Timeline, policy: Policy, number: Number) -> list[Said]:
             add(life.expires_at, "request_expires", text, "request")
     if (closes := service_until(line)) is not None:
         add(closes, "service_window", "the service window closes", "service_window")
-    for what, text, rule in _at_any_time(line, policy, number):
-        add(None, what, text, rule)
+    at_any_time = [(None, *said) for said in _at_any_time(line, policy, number)]
+    for when, what, text, rule in [*_lifting(by_error, number, at), *at_any_time]:
+        add(when, what, text, rule)
     return sorted(found, key=lambda one: (one["at"] is None, one["at"] or 0))
+
+
+def _lifting(by_error: Iterable[Block], number: Number, at: int) -> Iterator[tuple[int | None, str, str, str]]:
+    """What lifts what forbids: instant, kind, sentence, rule."""
+    for block in by_error:
+        for when, text in lifts(block):
+            yield when, "lifts", text, "refused"
+    if not calling_enabled(number, at):
+        yield None, "lifts", "a settings webhook switches calling on", "calling_disabled"
 
 
 def _at_any_time(line: Timeline, policy: Policy, number: Number) -> Iterator[tuple[str, str, str]]:

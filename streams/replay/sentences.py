@@ -46,6 +46,26 @@ _VIAS = {
     "reading": "known from the provider's answer",
     "inferred": "inferred from the provider's refusal",
 }
+OBSTACLES = {
+    "calling_disabled": "calling is switched off for the business number",
+    "country_not_supported": "calls may not be started from the business number's country",
+    "business_restricted": "Meta restricts the business number",
+    "no_permission": "there is no permission",
+    "permanent_permission_exists": "a permanent permission exists: there is nothing to ask for",
+    "provider_block": "the provider said that its limit is reached",
+    "request_limit_24h": "the requests of 24 hours are used up",
+    "request_limit_7d": "the requests of 7 days are used up",
+    "connected_call_limit_24h": "the connected calls of 24 hours are used up",
+}
+FLAGS = {
+    "downgrade": "a permanent permission became a temporary one",
+    "expiry_inferred": "it named no end: the usual span is taken",
+    "reply_to_expired_request": "its request was no longer on the user's screen; the reply counts all the same",
+    "revoke_without_grant": "nothing was held: a grant was missed",
+    "same_second_conflict": "another word fell into the same second; of two, the refusal holds",
+    "source_inferred": "who decided was not said and is inferred",
+    "unknown_request": "its request is not known to us",
+}
 _SIDES = {"business_initiated": "the business", "user_initiated": "the user"}
 
 

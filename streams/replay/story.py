@@ -31,10 +31,12 @@ from schemas.policy import Policy
 from schemas.state import PairState
 from streams.permission.grants import Grant
 from streams.permission.number import Number
+from streams.permission.refusals import REQUEST_LIMIT
 from streams.permission.standing import Timeline, timeline
+from streams.replay.blocks import caused, forbids
 from streams.replay.listeners import Heard
 from streams.replay.rules import RULES
-from streams.replay.sentences import happening, held, number_entries, utc
+from streams.replay.sentences import FLAGS, happening, held, number_entries, utc
 
 LEARNED_LATE_S = 60
 
@@ -116,8 +118,11 @@ def _told(one: Heard, line: Timeline, policy: Policy, number: Number) -> Entry:
         entry.notes.append("settled: only what it came to is still kept")
         return entry
     match fact:
-        case PermissionReplied() | ReadingTaken() | UserNumberChanged() | RequestRefused() | CallRefused():
+        case PermissionReplied() | ReadingTaken() | UserNumberChanged():
             _word(entry, fact, line, policy, number)
+        case RequestRefused() | CallRefused():
+            _word(entry, fact, line, policy, number)
+            _refused(entry, fact, line, policy, number)
         case CallRejected() | CallEnded() | CallConnected():
             _call(entry, fact, line, policy, number)
         case RequestSent():
@@ -141,18 +146,7 @@ def _word(entry: Entry, fact: PairFact, line: Timeline, policy: Policy, number: 
     entry.then, rule = _difference(word, before, after)
     entry.rule = rule or entry.rule
     was = set(before.hold.flags)
-    entry.notes += [_FLAGS[flag] for flag in after.hold.flags if flag in _FLAGS and (flag not in was or entry.then)]
-
-
-_FLAGS = {
-    "downgrade": "a permanent permission became a temporary one",
-    "expiry_inferred": "it named no end: the usual span is taken",
-    "reply_to_expired_request": "its request was no longer on the user's screen; the reply counts all the same",
-    "revoke_without_grant": "nothing was held: a grant was missed",
-    "same_second_conflict": "another word fell into the same second; of two, the refusal holds",
-    "source_inferred": "who decided was not said and is inferred",
-    "unknown_request": "its request is not known to us",
-}
+    entry.notes += [FLAGS[flag] for flag in after.hold.flags if flag in FLAGS and (flag not in was or entry.then)]
 
 
 def _names(fact: PairFact) -> set[str]:
@@ -163,6 +157,13 @@ def _names(fact: PairFact) -> set[str]:
     if isinstance(fact, RequestRefused | CallRefused):
         names.add(f"!{'request' if isinstance(fact, RequestRefused) else 'call'}:{fact.action_id}")
     return names
+
+
+def _refused(entry: Entry, fact: RequestRefused | CallRefused, line: Timeline, policy: Policy, number: Number) -> None:
+    """What an error forbids from then on."""
+    entry.then += [forbids(block) for block in caused(line.state, fact, entry.at, policy, number)]
+    if fact.error_code == REQUEST_LIMIT and fact.retry_at is None:
+        entry.notes.append("it names no instant and forbids nothing: the limits as counted here stand")
 
 
 def _difference(word: Decision, before: Timeline, after: Timeline) -> tuple[list[str], str | None]:

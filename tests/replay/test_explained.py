@@ -8,9 +8,26 @@ from schemas.ids import Pair
 from schemas.policy import DEFAULT_POLICY
 from streams.replay.explained import explain, text_of
 from streams.replay.rules import RULES
+from streams.replay.sentences import utc
 from streams.replay.sources import Sources
 from tests.replay.playing import HISTORIES
-from tests.replay.written import DAY, DISPLAY, HOUR, MINUTE, NUMBER, SANDBOX, T0, Line, reply, scoped, sent, user, write
+from tests.replay.written import (
+    DAY,
+    DISPLAY,
+    HOUR,
+    MINUTE,
+    NUMBER,
+    SANDBOX,
+    T0,
+    Line,
+    action,
+    reply,
+    scoped,
+    sent,
+    user,
+    webhook,
+    write,
+)
 
 ROOT = Path(__file__).parents[2]
 CALLS, NAMES, REPLIES = HISTORIES
@@ -147,6 +164,122 @@ def test_facts_beyond_the_horizon_and_parked_lines_are_mentioned(tmp_path: Path)
     text = told(path, user(1), horizon_s=30 * DAY)
     assert "1 came later than the horizon and changed nothing" in text
     assert "line 3: not_json" in text
+
+
+def refused(door: str, code: int, at: int, **said: Any) -> Line:
+    return action(f"{door}_refused", user(1), at, action_id=f"test-{code}-{at}", error_code=code, **said)
+
+
+def switched(at: int, status: str) -> Line:
+    settings = {"phone_number_id": NUMBER, "calling": {"status": status}}
+    return webhook(at + 1, "account_settings_update", {"timestamp": str(at), "phone_number_settings": settings})
+
+
+PERMANENT = reply(user(1), "wamid.TESTREPLY01", T0, permanent=True)
+REFUSALS = {"file": "streams/permission/refusals.py", "domain": "3.9"}
+
+
+@pytest.mark.parametrize(
+    ("door", "code", "said", "reason", "doors", "until", "lifted_by"),
+    [
+        ("call", 138_000, {}, "calling is switched off", "no request and no call", None, "settings webhook, a reading"),
+        ("request", 138_000, {}, "calling is switched off", "no request and no call", None, "a call that is picked up"),
+        ("call", 138_013, {}, "business number's country", "no request and no call", None, "a reading that allows"),
+        (
+            "call",
+            138_014,
+            {},
+            "Meta restricts",
+            "no request and no call",
+            T0 + HOUR + 7 * DAY,
+            "tells of a restriction",
+        ),
+        ("call", 138_012, {}, "its limit is reached", "no call", T0 + HOUR + DAY, "a reading that allows a call"),
+        (
+            "call",
+            138_012,
+            {"retry_at": T0 + 5 * HOUR},
+            "its limit",
+            "no call",
+            T0 + 5 * HOUR,
+            "reading that allows a call",
+        ),
+        ("request", 138_009, {"retry_at": T0 + 9 * HOUR}, "its limit", "no request", T0 + 9 * HOUR, "allows a request"),
+    ],
+)
+def test_an_error_that_blocks_names_its_rule_and_what_lifts_it(
+    tmp_path: Path,
+    door: str,
+    code: int,
+    said: dict[str, Any],
+    reason: str,
+    doors: str,
+    until: int | None,
+    lifted_by: str,
+) -> None:
+    path = of(tmp_path, PERMANENT, refused(door, code, T0 + HOUR, **said))
+    found = story(path, user(1))
+    entry = next(entry for entry in found["story"] if entry["what"] == f"{door}_refused")
+    assert entry["rule"] == REFUSALS
+    (then,) = entry["then"]
+    assert then.startswith(f"{doors}: ")
+    assert reason in then
+    assert then.partition(", until ")[2] == (utc(until) if until is not None else "")
+    because = [one for one in found["why"] if f"(error {code})" in one["text"]]
+    assert len(because) == (1 if doors.count("no") == 1 else 2)
+    assert all(one["rule"] == REFUSALS for one in because)
+    lifts = [one for one in found["ahead"] if one["what"] == "lifts"]
+    assert [one["at"] for one in lifts] == ([until] if until is not None else []) + [None]
+    assert lifted_by in lifts[-1]["text"]
+    assert all(f"error {code}" in one["text"] and one["rule"] == REFUSALS for one in lifts)
+    text = told(path, user(1)).splitlines()
+    (line,) = [line for line in text if f"with error {code}" in line]
+    assert line.endswith("[streams/permission/refusals.py, domain 3.9]")
+
+
+@pytest.mark.parametrize("code", [100, 138_001, 138_009])
+def test_an_error_that_blocks_nothing_names_its_rule_and_lifts_nothing(tmp_path: Path, code: int) -> None:
+    path = of(tmp_path, PERMANENT, refused("request", code, T0 + HOUR))
+    found = story(path, user(1))
+    entry = next(entry for entry in found["story"] if entry["what"] == "request_refused")
+    assert (entry["then"], entry["rule"]) == ([], REFUSALS)
+    assert bool(entry["notes"]) is (code == 138_009)
+    assert not [one for one in found["ahead"] if one["what"] == "lifts"]
+    assert f"with error {code}  [streams/permission/refusals.py, domain 3.9]" in told(path, user(1))
+
+
+def test_what_lifted_an_error_leaves_nothing_ahead(tmp_path: Path) -> None:
+    error = refused("call", 138_000, T0 + HOUR)
+    lifted = story(of(tmp_path, PERMANENT, error, switched(T0 + 2 * HOUR, "ENABLED")), user(1))
+    assert [len(entry["then"]) for entry in lifted["story"] if entry["what"] == "call_refused"] == [1]
+    assert [one["text"] for one in lifted["why"]][-1] == "A call may be started"
+    assert not [one for one in lifted["ahead"] if one["what"] == "lifts"]
+
+
+def test_what_a_webhook_and_an_error_forbid_is_the_webhooks(tmp_path: Path) -> None:
+    off = switched(T0 + MINUTE, "DISABLED")
+    found = story(of(tmp_path, PERMANENT, off, refused("call", 138_000, T0 + HOUR)), user(1))
+    assert [one["rule"]["file"] for one in found["why"] if "switched off" in one["text"]] == [
+        "streams/permission/number.py"
+    ] * 2
+    assert [one["text"] for one in found["ahead"] if one["what"] == "lifts"] == [
+        "a settings webhook switches calling on"
+    ]
+    assert [entry["then"] for entry in found["story"] if entry["what"] == "call_refused"] == [[]]
+
+
+def test_an_error_says_its_instant_also_where_the_permission_runs_out_before(tmp_path: Path) -> None:
+    short = reply(user(1), "wamid.TESTREPLY01", T0, until=T0 + 2 * DAY)
+    found = story(of(tmp_path, short, refused("call", 138_014, T0 + HOUR)), user(1))
+    assert found["actions"][1]["retry_at"] is None
+    assert [one["at"] for one in found["ahead"] if one["what"] == "lifts"] == [T0 + HOUR + 7 * DAY, None]
+
+
+def test_a_later_block_of_the_same_kind_tells_its_own_instant(tmp_path: Path) -> None:
+    errors = [refused("call", 138_012, T0 + HOUR), refused("call", 138_012, T0 + 2 * HOUR, retry_at=T0 + 3 * DAY)]
+    found = story(of(tmp_path, PERMANENT, *errors), user(1))
+    instants = [entry["then"][0].rpartition("until ")[2] for entry in found["story"] if entry["what"] == "call_refused"]
+    assert instants == [utc(T0 + HOUR + DAY), utc(T0 + 3 * DAY)]
 
 
 def test_a_pair_that_was_never_seen_is_told_so_too() -> None:
