@@ -133,6 +133,7 @@ def _number_obstacles(line: Timeline, policy: Policy, number: Number) -> list[Ob
     """
     at, state, found = line.at, line.state, list[Obstacle]()
     opened = refusals.opened(state.decisions)
+    # An accepted call (design 15) is one that was picked up: ACCEPTED is the pick-up in Meta's field `calls`.
     denied = [*opened, *calls.connected_starts(state.calls, "business_initiated")]
     on = [*opened, *calls.connected_starts(state.calls)]  # a call of the user, too, needs calling to be on
     switched_on = numbers.switched_on(number, at)
