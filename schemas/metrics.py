@@ -148,7 +148,7 @@ WORKER: Final[tuple[Metric, ...]] = (
         name="callgrant_worker_last_tick_age_seconds",
         kind="gauge",
         unit="seconds",
-        meaning="Since the instant up to which time has passed here; grows where ticks stop, or facts wait unread anywhere.",
+        meaning="Since the instant up to which time has passed here; grows where ticks stop or facts wait anywhere.",
     ),
     Metric(
         name="callgrant_worker_halted",
