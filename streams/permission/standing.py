@@ -418,14 +418,16 @@ class Walk:
         self.reach(word.at)
         self.since = max(self.since, word.at)
         at_threshold = len(self.unanswered) >= self.profile.at("unanswered_revoke", word.at)
-        inferred = self.hold.reason == "auto_revoke_inferred" and self.hold.grant is None
+        bare = self.hold.grant is None
+        inferred = self.hold.reason == "auto_revoke_inferred" and bare
         self.hold, out = grants.decided(self.hold, word, flags, self.number, self.policy, at_threshold=at_threshold)
         if out is not None:
             self.ended.append(out)
         automatic = word.what == "reject" and grants.is_automatic(word, at_threshold=at_threshold)
         if automatic and inferred and self.ended and self.ended[-1].end_cause == "auto_revoke_inferred":
             self.ended[-1] = self.ended[-1]._replace(end_cause="auto_revoked")  # the webhook confirms what we inferred
-        if automatic or word.what in ("temporary", "permanent", "read_temporary", "read_permanent"):
+        shown = bare and self.hold.grant is not None  # by a reading or 138017, too; one that agrees only confirms
+        if automatic or shown or word.what in ("temporary", "permanent"):
             self.unanswered = ()
         self.spans.append((word.at, "granted" if self.hold.grant is not None else self.hold.reason))
         said = flags if self.hold.decided_by != word.id else self.hold.flags

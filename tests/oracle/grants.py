@@ -95,6 +95,8 @@ def story_of(facts: Iterable[PairFact], policy: Policy, number: Business) -> Sto
                 story.last_flags = set()
         elif isinstance(said, RequestRefused):
             present = story.grant_at(at)
+            if present is None:
+                story.streak = 0  # the permission that was missed was given since
             if present is None or not present.permanent:
                 story.begin(Grant(True, "inferred", "inferred", at, None, None, set(), confirmed=False), at)
     return story
@@ -196,8 +198,9 @@ def _reading(story: Story, read: ReadingTaken, policy: Policy) -> None:
         elif sure:
             story.confirmed = True
         return
-    story.streak = 0
-    if present is not None and not sure:
+    if present is None:
+        story.streak = 0
+    elif not sure:
         return
     permanent = read.status == "permanent"
     ends_at = None if permanent else read.expires_at or at + policy.defaults.temporary_seconds

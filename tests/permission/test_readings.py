@@ -104,9 +104,26 @@ def test_a_reading_of_nothing_confirms_an_inferred_revoke_and_keeps_its_reason()
     assert told.at(AT).reason == "auto_revoke_inferred"
 
 
-@pytest.mark.parametrize("status", ["temporary", "permanent"])
-def test_a_reading_that_shows_a_permission_begins_a_new_row_of_calls(status: str) -> None:
-    told = given(PERMANENT, *unanswered(T0 + 1, T0 + 2), reading(status, AT))  # type: ignore[arg-type]  # erased
+REVOKED = (PERMANENT, *unanswered(T0 + 1, T0 + 2, T0 + 3, T0 + 4))
+SHOWN = [reading("temporary", AT), reading("permanent", AT), refused("request", 138_017, AT)]
+
+
+@pytest.mark.parametrize("word", SHOWN, ids=["temporary", "permanent", "138017"])
+def test_a_permission_seen_where_none_was_held_begins_a_new_row_of_calls(word: PairFact) -> None:
+    told = given(*REVOKED, word, *unanswered(AT + 60))
+    assert (told.at(AT - 1).streak, told.at(AT).streak, told.at(AT + 60).streak) == (4, 0, 1)
+    assert told.at(AT + 60).status != "no_permission", "one more unanswered call is not the last of the old row"
+
+
+@pytest.mark.parametrize("held", [TEMPORARY, PERMANENT], ids=["temporary", "permanent"])
+@pytest.mark.parametrize("word", SHOWN, ids=["temporary", "permanent", "138017"])
+def test_a_permission_seen_where_one_was_held_leaves_the_row_of_calls(held: PairFact, word: PairFact) -> None:
+    told = given(held, *unanswered(T0 + 1, T0 + 2), word)
+    assert (told.at(AT - 1).streak, told.at(AT).streak) == (2, 2)
+
+
+def test_a_reading_in_the_second_in_which_a_permission_ran_out_begins_a_new_row_of_calls() -> None:
+    told = given(accepted("a0", T0, until=AT), *unanswered(T0 + 1, T0 + 2), reading("temporary", AT, AT + DAY))
     assert (told.at(AT - 1).streak, told.at(AT).streak) == (2, 0)
 
 
