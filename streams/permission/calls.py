@@ -1,7 +1,7 @@
 """What became of a call, and which calls count in the connected-call window (domain 1.6, 2.1, 3.6).
 
 Owns outcomes. Completed does not mean connected: a call was connected when it has a start, a duration or a pick-up
-report, whatever its end was called (A12; design 15, calls).
+report, whatever its end was called (A12; design 15, calls); and a rejected call that nobody picked up stays rejected.
 """
 
 from collections.abc import Sequence
@@ -48,12 +48,13 @@ def is_over(call: Call) -> bool:
 
 def outcome_of(call: Call) -> str:
     """The class of the call."""
+    picked_up = connected_at(call) is not None
+    if call.rejected_at is not None and not picked_up:
+        return "rejected"  # its terminate is the same call, whatever it is called
     if call.status == "failed":
         return "technical_failure"
-    if connected_at(call) is not None:
+    if picked_up:
         return "connected"
-    if call.rejected_at is not None:
-        return "rejected"
     if not is_over(call):
         return "open"
     return "cancelled" if call.status == "cancelled" else "unanswered"

@@ -33,12 +33,13 @@ class Called:
 
     @property
     def outcome(self) -> str:
-        if self.end is not None and self.end.status == "failed":
-            return "technical_failure"
+        failed = self.end is not None and self.end.status == "failed"
         if self.connected_at is not None:
-            return "connected"
+            return "technical_failure" if failed else "connected"
         if self.rejected_at is not None:
             return "rejected"
+        if failed:
+            return "technical_failure"
         if self.end is None:
             return "open"
         return "cancelled" if self.end.status == "cancelled" else "unanswered"

@@ -142,7 +142,7 @@ def requests_sent(draw: st.DrawFn) -> PairFact:
 class Plan:
     """What a call is, whoever tells of it: facts about one call never disagree about these.
 
-    `end`: `answered | missed | rejected | cancelled | failed | failed_late` (after the pick-up).
+    `end`: `answered | missed | rejected | rejected_failed | cancelled | failed | failed_late` (after the pick-up).
     """
 
     call_id: str
@@ -161,7 +161,10 @@ PLANS = st.builds(
     call_id=st.sampled_from([f"wacid.TESTCALL000{n}" for n in range(1, 8)]),
     by_user=st.sampled_from([False, False, False, True]),
     end=st.sampled_from(
-        ["answered", "missed", "missed", "missed", "missed", "rejected", "cancelled", "failed", "failed_late"]
+        [
+            *("answered", "missed", "missed", "missed", "missed", "rejected", "rejected_failed"),
+            *("cancelled", "failed", "failed_late"),
+        ]
     ),
     starts_at=st.sampled_from(
         [T0 + day * DAY_S + second for day in (0, 1, 2, 7) for second in (-91, 0, 9, 10, 11, 900)]
@@ -198,12 +201,13 @@ def all_of_a_call(plan: Plan, campaign: str | None = None) -> list[PairFact]:
     if plan.picked_up and not plan.by_user:
         late = plan.starts_at + 2
         facts.append(call_fact(CallConnected, "call_connected", plan, late, direction=direction, exact=False))
-    if plan.end == "rejected" and not plan.by_user:
+    if plan.end.startswith("rejected") and not plan.by_user:
         facts.append(call_fact(CallRejected, "call_rejected", plan, plan.starts_at))
     if plan.picked_up:
         exact = {"direction": direction, "exact": True}
         facts.append(call_fact(CallConnected, "call_connected", plan, plan.starts_at, **exact))
-    status = {"failed": "failed", "failed_late": "failed", "cancelled": "cancelled"}.get(plan.end, "completed")
+    ends = {"failed": "failed", "failed_late": "failed", "rejected_failed": "failed", "cancelled": "cancelled"}
+    status = ends.get(plan.end, "completed")
     facts.append(
         call_fact(
             CallEnded,
@@ -237,12 +241,15 @@ def told_of_a_call(draw: st.DrawFn) -> list[PairFact]:
     return told
 
 
+REJECTED = ("rejected", "rejected_failed")
+
+
 @st.composite
 def calls_in_a_row(draw: st.DrawFn) -> list[PairFact]:
     """Calls that nobody picked up, most of the time the fourth too."""
     first = draw(st.sampled_from([T0 + second for second in (-HALF_HOUR_S, 300, DAY_S + 300)]))
     plans = [
-        Plan(f"wacid.TESTROW000{n}", False, draw(st.sampled_from(["missed", "missed", "rejected"])), first + 60 * n, 20)
+        Plan(f"wacid.TESTROW000{n}", False, draw(st.sampled_from(["missed", "missed", *REJECTED])), first + 60 * n, 20)
         for n in range(draw(st.integers(2, 6)))
     ]
     return [fact for plan in plans for fact in all_of_a_call(plan)]

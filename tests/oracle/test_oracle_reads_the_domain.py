@@ -324,6 +324,7 @@ def test_row_38_a_sandbox_bears_more() -> None:
     ("row", "end", "outcome", "streak", "pulses"),
     [
         (42, "rejected", "rejected", 1, 0),
+        (42, "rejected_failed", "rejected", 1, 0),
         (43, "failed", "technical_failure", 0, 0),
         (44, "answered", "connected", 0, 10),
     ],

@@ -75,6 +75,9 @@ def test_a_call_that_is_stored_counts_as_the_call_that_is_made_of_it(made: Call)
         (call("c1", ("offered", T0), ("ended", END)), "unanswered"),
         (call("c1", ("offered", T0), ("rejected", T0 + 9)), "rejected"),
         (call("c1", ("offered", T0), ("rejected", T0 + 9), ("ended", END)), "rejected"),
+        (call("c1", ("rejected", T0 + 9), ("ended", END), status="failed"), "rejected"),
+        (call("c1", ("rejected", T0 + 9), ("ended", END), start=T0, status="failed"), "technical_failure"),
+        (call("c1", ("accepted", T0), ("rejected", T0 + 9), ("ended", END), status="failed"), "technical_failure"),
         (call("c1", ("ended", END), status="cancelled"), "cancelled"),
         (call("c1", ("ended", END), status="failed"), "technical_failure"),
         (call("c1", ("ended", END), start=T0), "connected"),
@@ -138,8 +141,10 @@ def test_a_call_of_which_only_a_rejection_is_known_counts_at_that_instant() -> N
 
 
 def test_a_rejected_call_counts_when_it_was_rejected_and_not_again_when_it_ended() -> None:
-    told = given(GRANTED, *call("c1", ("rejected", T0), ("ended", T0 + 30)))
-    assert [told.at(at).streak for at in (T0 - 1, T0, T0 + 30)] == [0, 1, 1]
+    statuses: tuple[EndStatus, ...] = ("completed", "cancelled", "failed")
+    for status in statuses:
+        told = given(GRANTED, *call("c1", ("rejected", T0), ("ended", T0 + 30), status=status))
+        assert [told.at(at).streak for at in (T0 - 1, T0, T0 + 30)] == [0, 1, 1], status
 
 
 def test_a_rejection_of_a_call_that_was_picked_up_counts_nothing() -> None:

@@ -181,6 +181,11 @@ LATER = T0 + 2 * DAY
             *unanswered(T0 + DAY),
         ],
         [replied("a0", T0, permanent=True), *call("c1", ("rejected", T0 + 30)), *call("c1", ("accepted", T0 + 31))],
+        [replied("a0", T0, permanent=True), *call("c1", ("rejected", T0 + 30), ("ended", T0 + 31), status="failed")],
+        [
+            replied("a0", T0, permanent=True),
+            *call("c1", ("rejected", T0 + 30), ("ended", T0 + 31), start=T0 + 9, status="failed"),
+        ],
         [replied("a0", T0, permanent=True), *call("c1", ("ended", T0 + 60)), *call("c1", ("accepted", T0 + 70))],
         [
             accepted("a0", T0),
@@ -228,6 +233,7 @@ def gone_on(before: Sequence[PairFact], fact: PairFact) -> Onward | None:
         (HELD, call("c1", ("rejected", T0 + 60))[-1]),
         (HELD, call("c1", ("accepted", T0 + 60))[-1]),
         ((*HELD, *call("c1", ("rejected", T0 + 60))), call("c1", ("ended", T0 + 60))[-1]),
+        ((*HELD, *call("c1", ("rejected", T0 + 60))), call("c1", ("ended", T0 + 61), status="failed")[-1]),
         ((*HELD, *call("c1", ("ended", T0 + 60))), disposed("c1", T0 + 90)),
     ],
 )

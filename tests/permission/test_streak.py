@@ -39,9 +39,8 @@ def test_a_call_without_an_end_does_not_count_yet() -> None:
     assert beat_of(ended()._replace(terminated_at=None), None, "unanswered", DEFAULT_POLICY) is None
 
 
-def test_a_rejected_call_counts_when_it_was_rejected_and_a_failed_one_that_was_rejected_not_at_all() -> None:
+def test_a_rejected_call_counts_when_it_was_rejected() -> None:
     assert beat_of(ended(rejected_at=T0 - 5), None, "rejected", DEFAULT_POLICY) == Beat(T0 - 5, False, "c1")
-    assert beat_of(ended(rejected_at=T0 - 5), None, "technical_failure", DEFAULT_POLICY) is None
 
 
 @pytest.mark.parametrize("direction", ["business_initiated", "user_initiated"])
