@@ -125,9 +125,9 @@ def restricted_until(number: Number, at: int) -> int | None:
     return until if at < until else None
 
 
-def told_of_restriction(number: Number, at: int) -> list[int]:
-    """When webhooks told of a restriction of the business's calls, up to `at`."""
-    return [one.at for one in _blocking(number) if one.at <= at]
+def told_of_restriction(number: Number, at: int) -> list[tuple[int, int]]:
+    """From when and until when webhooks told of restrictions of the business's calls, up to `at`."""
+    return [(one.at, one.until) for one in _blocking(number) if one.at <= at]
 
 
 def _blocking(number: Number) -> list[Restriction]:

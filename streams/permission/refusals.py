@@ -46,10 +46,12 @@ def blocked_until(refusals: Sequence[Refusal], decisions: Sequence[Decision], do
     return until if at < until else None
 
 
-def restricted_until(refusals: Sequence[Refusal], told_at: Iterable[int], at: int) -> int | None:
-    """Until when 138014 restricts at `at`: seven days, unless a webhook told of a restriction since (`told_at`)."""
+def restricted_until(refusals: Sequence[Refusal], told: Iterable[tuple[int, int]], at: int) -> int | None:
+    """Until when 138014 restricts at `at`: seven days, unless a webhook said until when. That is one of a restriction
+    since, or of one that covers the error. `told`: from when and until when, of each restriction told of.
+    """
     refused_at = latest(refusals, RESTRICTED)
-    if refused_at is None or any(told >= refused_at for told in told_at):
-        return None
+    if refused_at is None or any(began >= refused_at or refused_at < ends for began, ends in told):
+        return None  # what covers the latest error covers, or came after, each older one
     until = refused_at + WEEK_S
     return until if at < until else None

@@ -135,7 +135,11 @@ def _of_the_number(known: list[PairFact], at: int, policy: Policy, number: Busin
     told = [one for one in number.restrictions if one.at <= at and one.restricts != "user_initiated"]
     ends = [one.until for one in told]
     paused = _refused_with(known, PAUSED)
-    ends += [refused_at + WEEK_S for refused_at in paused if not any(one.at >= refused_at for one in told)]
+    for refused_at in paused:
+        told_since = any(one.at >= refused_at for one in told)
+        told_then = any(one.at <= refused_at < one.until for one in told)
+        if not told_since and not told_then:
+            ends.append(refused_at + WEEK_S)
     if ends and max(ends) > at:
         obstacles.append(Obstacle("business_restricted", max(ends)))
     return obstacles

@@ -161,12 +161,13 @@ def test_a_settings_webhook_takes_back_that_calling_is_off_and_not_that_the_coun
         assert told.at(T0 + HOUR, switched_on).may_call is opens
 
 
-def test_of_a_webhook_and_an_error_that_tell_of_a_restriction_the_later_end_counts() -> None:
-    earlier = Number(restrictions=(Restriction(T0 - DAY, "both", T0 + 30 * DAY),))
+def test_of_a_webhook_and_an_error_that_tell_of_a_restriction_the_webhook_says_until_when() -> None:
     told = given(GRANTED, refused("call", 138_014, T0))
-    assert told.at(T0, earlier).call_refused == ("business_restricted", T0 + 30 * DAY)
-    shorter = Number(restrictions=(Restriction(T0 - DAY, "both", T0 + DAY),))
-    assert told.at(T0, shorter).call_refused == ("business_restricted", T0 + WEEK)
+    for until in (T0 + DAY, T0 + 30 * DAY):
+        number = Number(restrictions=(Restriction(T0 - DAY, "both", until),))
+        assert told.at(T0, number).call_refused == ("business_restricted", until)
+    over = Number(restrictions=(Restriction(T0 - DAY, "both", T0 - 1),))
+    assert told.at(T0, over).call_refused == ("business_restricted", T0 + WEEK)
 
 
 def test_the_limits_are_those_of_the_profile_at_the_instant_and_usage_counts_what_lies_in_the_window() -> None:

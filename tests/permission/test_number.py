@@ -66,7 +66,7 @@ def test_what_lies_after_the_instant_asked_says_nothing_yet() -> None:
         restrictions=(Restriction(T0, "both", T0 + 9), Restriction(T0 + 1, "user_initiated", T0 + 99)),
     )
     assert [switched_on(number, at) for at in (T0 - 1, T0, T0 + 2)] == [[], [T0], [T0, T0 + 2]]
-    assert [told_of_restriction(number, at) for at in (T0 - 1, T0, T0 + 1)] == [[], [T0], [T0]]
+    assert [told_of_restriction(number, at) for at in (T0 - 1, T0, T0 + 1)] == [[], [(T0, T0 + 9)], [(T0, T0 + 9)]]
     assert [restricted_until(number, at) for at in (T0 - 1, T0, T0 + 8, T0 + 9)] == [None, T0 + 9, T0 + 9, None]
 
 

@@ -51,12 +51,28 @@ def test_a_webhook_about_a_restriction_knows_better_than_the_error(told_at: int)
     assert told.at(told_at + 2 * HOUR).may_call
 
 
-def test_an_older_webhook_about_a_restriction_takes_nothing_back() -> None:
-    number = Number(restrictions=(Restriction(T0 - DAY, "business_initiated", T0 - HOUR),))
-    assert given(GRANTED, refused("call", 138_014, T0), number=number).at(T0).call_refused == (
-        "business_restricted",
-        T0 + WEEK,
-    )
+@pytest.mark.parametrize("until", [T0 + 1, T0 + HOUR, T0 + WEEK + HOUR])
+def test_an_error_within_a_restriction_that_a_webhook_told_of_prolongs_nothing(until: int) -> None:
+    number = Number(restrictions=(Restriction(T0 - DAY, "both", until),))
+    for errors in ([T0], [T0 - HOUR, T0]):
+        told = given(GRANTED, *[refused("call", 138_014, at) for at in errors], number=number)
+        assert told.at(T0).call_refused == ("business_restricted", until)
+        assert told.at(until).may_call
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Restriction(T0 - DAY, "business_initiated", T0 - HOUR),
+        Restriction(T0 - DAY, "business_initiated", T0),
+        Restriction(T0 - DAY, "user_initiated", T0 + HOUR),
+    ],
+    ids=["over long ago", "over in that second", "of users' calls"],
+)
+def test_an_older_webhook_whose_restriction_does_not_cover_the_error_takes_nothing_back(told: Restriction) -> None:
+    number = Number(restrictions=(told,))
+    view = given(GRANTED, refused("call", 138_014, T0), number=number).at(T0)
+    assert view.call_refused == ("business_restricted", T0 + WEEK)
 
 
 @pytest.mark.parametrize("code", [138_000, 138_013])
