@@ -418,7 +418,8 @@ class Walk:
         self.reach(word.at)
         self.since = max(self.since, word.at)
         at_threshold = len(self.unanswered) >= self.profile.at("unanswered_revoke", word.at)
-        bare = self.hold.grant is None
+        held = self.hold.grant
+        bare = held is None
         inferred = self.hold.reason == "auto_revoke_inferred" and bare
         self.hold, out = grants.decided(self.hold, word, flags, self.number, self.policy, at_threshold=at_threshold)
         if out is not None:
@@ -430,7 +431,10 @@ class Walk:
         if automatic or shown or word.what in ("temporary", "permanent"):
             self.unanswered = ()
         self.spans.append((word.at, "granted" if self.hold.grant is not None else self.hold.reason))
-        said = flags if self.hold.decided_by != word.id else self.hold.flags
+        # What is held may be of an older word, and so may its flags then: of this word they say nothing.
+        grant = self.hold.grant
+        same = held is not None and grant is not None and grant.grant_id == held.grant_id
+        said = flags if same or self.hold.decided_by != word.id else self.hold.flags
         self.notices += [Notice(flag, word.id, word.at, 0) for flag in said if flag in ANOMALIES]
 
 

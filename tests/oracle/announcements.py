@@ -1,4 +1,5 @@
-"""What is announced beside changes of the standing: rows of unanswered calls, full windows (domain 1.6, 2.1).
+"""What is announced beside changes of the standing: rows of unanswered calls, odd replies, full windows (domain 1.3,
+1.6, 2.1).
 
 Facts come in the order of time here: then what is to be told of each follows from what was known before it and with it.
 """
@@ -13,7 +14,7 @@ from tests.oracle.grants import story_of
 from tests.oracle.judge import judge
 
 Told = tuple[str, str, int]
-"""Type, what it is about (a call, or a limit), and the instant."""
+"""Type, what it is about (a call, a reply and what is odd about it, or a limit), and the instant."""
 
 
 def told_on_the_way(facts: Sequence[PairFact], policy: Policy, number: Business) -> list[Told]:
@@ -21,15 +22,17 @@ def told_on_the_way(facts: Sequence[PairFact], policy: Policy, number: Business)
     told: list[Told] = []
     for count, fact in enumerate(facts, start=1):
         known, more = distinct(facts[: count - 1]), distinct(facts[:count])
-        told += _of_the_row(known, more, fact.occurred_at, policy, number)
+        told += _of_the_story(known, more, fact.occurred_at, policy, number)
         told += _of_windows(known, more, fact, policy, number)
     return told
 
 
-def _of_the_row(known: list[PairFact], more: list[PairFact], at: int, policy: Policy, number: Business) -> list[Told]:
-    """WhatsApp asks the user at so many unanswered calls in a row; one before the last, the next one revokes."""
+def _of_the_story(known: list[PairFact], more: list[PairFact], at: int, policy: Policy, number: Business) -> list[Told]:
+    """WhatsApp asks the user at so many unanswered calls in a row; one before the last, the next one revokes. A reply
+    may be odd by itself, or by what came before it.
+    """
     before, after = story_of(known, policy, number).told, story_of(more, policy, number).told
-    return [(kind, call_id, at) for kind, call_id in sorted(after - before)]
+    return [(kind, about, at) for kind, about in sorted(after - before)]
 
 
 def _of_windows(

@@ -23,6 +23,13 @@ from tests.oracle.requests import expires_at, requests_of
 
 NUMBER_CHANGED, NOT_PERMITTED, PERMANENT_EXISTS = "number_changed", 138006, 138017
 UNANSWERED, CONNECTED, SAID = 0, 1, 2
+ODD = {
+    "downgrade",
+    "reply_to_expired_request",
+    "revoke_without_grant",
+    "same_second_conflict",
+    "unknown_request",
+}
 
 
 @dataclass
@@ -54,7 +61,7 @@ class Story:
     last_flags: set[str] = field(default_factory=set)
     streak: int = 0
     told: set[tuple[str, str]] = field(default_factory=set)
-    """What a row of unanswered calls made WhatsApp or us say, and at which call."""
+    """What a row of unanswered calls made WhatsApp or us say, and at which call; which replies are odd, and how."""
 
     def grant_at(self, at: int) -> Grant | None:
         return self.grants[-1] if self.grants and self.grants[-1].holds(at) else None
@@ -152,6 +159,7 @@ def _reply(story: Story, reply: Reply, facts: list[PairFact], policy: Policy, nu
     flags = _flags_of(reply, facts, present, policy)
     if confirms:
         flags.discard("revoke_without_grant")
+    story.told |= {("anomaly_raised", f"{flag} of {reply.id}") for flag in flags & ODD}
     if reply.accepts:
         _accept(story, reply, present, flags, policy)
         story.streak = 0

@@ -201,6 +201,59 @@ def test_what_is_odd_is_told_with_the_word_it_is_about(facts: list[PairFact], ki
     assert (odd[-1]["data"], odd[-1]["fact_id"]) == ({"kind": kind, "decision_id": word}, facts[-1].fact_id)
 
 
+def odd(told: Told) -> list[tuple[str, str]]:
+    """Kind and word of every oddity that was told, in order."""
+    return [
+        (change["cause"], change["data"]["decision_id"])
+        for change in told.changes
+        if change["type"] == "anomaly_raised"
+    ]
+
+
+LONGER = replied("a2", T0 + DAY, to="wacid.TESTUIC0001", until=T0 + 9 * DAY, source="automatic")
+FOR_EVER = replied("a1", T0, to="r9", permanent=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ([accepted("a1", T0, to="r9"), LONGER], [("unknown_request", "a1")]),
+        ([FOR_EVER, LONGER], [("unknown_request", "a1")]),
+        ([FOR_EVER, replied("a2", T0 + DAY, permanent=True)], [("unknown_request", "a1")]),
+        ([GRANTED, replied("a1", T0 + DAY, to="r9", permanent=True)], [("unknown_request", "a1")]),
+        (
+            [
+                sent("r1", T0 - WEEK),
+                delivered("r1", T0 - WEEK),
+                GRANTED,
+                replied("a1", T0 + 1, to="r1", permanent=True),
+            ],
+            [("reply_to_expired_request", "a1")],
+        ),
+        (
+            [accepted("a1", T0, to="r9"), replied("a2", T0 + DAY, to="r8", until=T0 + 9 * DAY, source="automatic")],
+            [("unknown_request", "a1"), ("unknown_request", "a2")],
+        ),
+        ([FOR_EVER, accepted("a2", T0 + DAY)], [("unknown_request", "a1"), ("downgrade", "a2")]),
+        ([FOR_EVER, reading("permanent", T0 + DAY)], [("unknown_request", "a1")]),
+    ],
+    ids=[
+        "an extension",
+        "a callback of a permanent one",
+        "permanent once more",
+        "permanent once more, to an unknown request",
+        "permanent once more, to an expired request",
+        "an extension to an unknown request",
+        "another grant",
+        "a reading that agrees",
+    ],
+)
+def test_a_word_that_leaves_the_grant_tells_what_is_odd_about_itself_and_not_about_the_grant(
+    facts: list[PairFact], expected: list[tuple[str, str]]
+) -> None:
+    assert odd(given(*facts)) == expected
+
+
 def test_a_reading_tells_every_figure_in_which_it_differs() -> None:
     said = reading(
         "temporary",
