@@ -11,6 +11,8 @@ from schemas.marks import Decision
 from schemas.policy import Policy
 
 CALL_PREFIX = "wacid."
+CONFLICT = "same_second_conflict"
+"""Other words of the second say otherwise: what holds then is a guess, which a reading settles (domain 1.3, A38)."""
 RANKS = {
     "temporary": 0,
     "permanent": 1,
@@ -118,15 +120,16 @@ def _accepted(
     hold: Hold, word: Decision, flags: tuple[str, ...], number: str, policy: Policy
 ) -> tuple[Hold, Grant | None]:
     """G1-G6, G13-G15. WhatsApp's own accept prolongs what is held; the user's replaces it. What a dialect left to be
-    inferred is unconfirmed (domain 4.3; scenario 48).
+    inferred is unconfirmed (domain 4.3; scenario 48), and so is what is given in a conflict.
     """
+    sure = not word.is_inferred and CONFLICT not in flags
     if word.source is None:
         flags = (*flags, "source_inferred")
     held, automatic, permanent = hold.grant, is_automatic(word), word.what == "permanent"
     if held is not None and automatic and not (permanent and held.kind == "temporary"):
         return _prolonged(hold, held, word, policy), None
     if held is not None and held.kind == "permanent" and permanent:
-        confirmed = held.confirmed or not word.is_inferred
+        confirmed = held.confirmed or sure
         return hold._replace(grant=held._replace(confirmed=confirmed), decided_by=word.id, confirmed=confirmed), None
     expires_at: int | None = None
     if not permanent:
@@ -146,7 +149,7 @@ def _accepted(
         granted_at=word.at,
         expires_at=expires_at,
         request_id=context if via == "request" else None,
-        confirmed=not word.is_inferred,
+        confirmed=sure,
         flags=tuple(sorted(set(flags))),
     )
     ended = None if held is None else held._replace(ended_at=word.at, end_cause="replaced")
@@ -163,21 +166,23 @@ def _prolonged(hold: Hold, held: Grant, word: Decision, policy: Policy) -> Hold:
 
 def _rejected(hold: Hold, word: Decision, flags: tuple[str, ...], *, at_threshold: bool) -> tuple[Hold, Grant | None]:
     """A reject ends what is held (G8-G10); without a grant it is a decline, confirms an inferred revoke, or says that
-    we missed a grant (G7, G11)."""
+    we missed a grant (G7, G11). In a conflict it holds unconfirmed."""
+    sure = CONFLICT not in flags
     if word.source is None:
         flags = (*flags, "source_inferred")
     held, automatic = hold.grant, is_automatic(word, at_threshold=at_threshold)
     if held is not None:
         cause = "auto_revoked" if automatic else "revoked_via_request" if word.context_id else "revoked_via_profile"
         reason = "auto_revoked" if automatic else "revoked"
-        return Hold(None, reason, word.id, _sorted(flags), True), held._replace(ended_at=word.at, end_cause=cause)
+        return Hold(None, reason, word.id, _sorted(flags), sure), held._replace(ended_at=word.at, end_cause=cause)
     if automatic:
         if hold.reason == "auto_revoke_inferred":
-            return Hold(None, "auto_revoked", word.id, _sorted(flags), True), None
-        return Hold(None, hold.reason, word.id, _sorted((*flags, "revoke_without_grant")), hold.confirmed), None
+            return Hold(None, "auto_revoked", word.id, _sorted(flags), sure), None
+        sure = sure and hold.confirmed
+        return Hold(None, hold.reason, word.id, _sorted((*flags, "revoke_without_grant")), sure), None
     if word.context_id and not word.is_revocation:
-        return Hold(None, "declined", word.id, _sorted(flags), True), None
-    return Hold(None, "revoked", word.id, _sorted((*flags, "revoke_without_grant")), True), None
+        return Hold(None, "declined", word.id, _sorted(flags), sure), None
+    return Hold(None, "revoked", word.id, _sorted((*flags, "revoke_without_grant")), sure), None
 
 
 def _observed(hold: Hold, word: Decision, number: str, policy: Policy) -> tuple[Hold, Grant | None]:

@@ -39,7 +39,7 @@ NOTHING_WALKED = (*grants.NOTHING[1:], None, (), "")
 """What a walk over no evidence comes to, behind its rules and its instant."""
 _CONTEXT = Decision._fields.index("context_id")
 ANOMALIES = frozenset(
-    {"downgrade", "reply_to_expired_request", "revoke_without_grant", "same_second_conflict", "unknown_request"}
+    {"downgrade", "reply_to_expired_request", "revoke_without_grant", grants.CONFLICT, "unknown_request"}
 )
 
 
@@ -458,7 +458,7 @@ def clues(words: Sequence[Decision], place: int, book: requests.Book, policy: Po
         return ()
     flags: tuple[str, ...] = ()
     if any(other.what != word.what and grants.is_reply(other) for other in _same_second(words, place)):
-        flags = ("same_second_conflict",)
+        flags = (grants.CONFLICT,)
     context = word.context_id
     if context is None or grants.is_call(context):
         return flags

@@ -159,6 +159,7 @@ def _reply(story: Story, reply: Reply, facts: list[PairFact], policy: Policy, nu
     flags = _flags_of(reply, facts, present, policy)
     if confirms:
         flags.discard("revoke_without_grant")
+    settled = "same_second_conflict" not in flags
     story.told |= {("anomaly_raised", f"{flag} of {reply.id}") for flag in flags & ODD}
     if reply.accepts:
         _accept(story, reply, present, flags, policy)
@@ -170,20 +171,23 @@ def _reply(story: Story, reply: Reply, facts: list[PairFact], policy: Policy, nu
         if present is not None or confirms:
             if confirms:
                 story.grants[-1].end_cause = "auto_revoked"
-            story.end(reply.at, "auto_revoked", "auto_revoked", confirmed=True)
+            story.end(reply.at, "auto_revoked", "auto_revoked", confirmed=settled)
+        elif not settled:
+            story.confirmed = False
     elif present is None:
         missed = reply.context is None or reply.takes_back  # a grant that nobody told us of
-        story.reason, story.confirmed = "revoked" if missed else "declined", True
+        story.reason, story.confirmed = "revoked" if missed else "declined", settled
     else:
         cause = "revoked_via_profile" if reply.context is None else "revoked_via_request"
-        story.end(reply.at, cause, "revoked", confirmed=True)
+        story.end(reply.at, cause, "revoked", confirmed=settled)
 
 
 def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], policy: Policy) -> None:
     permanent = reply.kind == "accepted_permanent"
     ends_at = None if permanent else reply.expires_at or reply.at + policy.defaults.temporary_seconds
+    doubtful = reply.guessed or "same_second_conflict" in flags  # A38: a reading is wished for
     if present is not None and present.permanent and (permanent or reply.automatic):  # G6; permanent once more
-        present.confirmed = present.confirmed or not (reply.automatic or reply.guessed)
+        present.confirmed = present.confirmed or not (reply.automatic or doubtful)
         return
     if present is not None and not permanent and reply.automatic:  # G5
         present.expires_at = max(present.expires_at or 0, ends_at or 0)
@@ -192,7 +196,7 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
     via = "callback" if reply.about_a_call or reply.automatic else by_user
     source = "automatic" if reply.automatic else "user_action"
     request_id = reply.request_id if via == "request" else None
-    grant = Grant(permanent, via, source, reply.at, ends_at, request_id, flags, confirmed=not reply.guessed)
+    grant = Grant(permanent, via, source, reply.at, ends_at, request_id, flags, confirmed=not doubtful)
     story.begin(grant, reply.at)
 
 

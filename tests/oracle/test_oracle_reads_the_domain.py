@@ -138,7 +138,7 @@ def test_row_22_what_came_three_times_counts_once() -> None:
 def test_row_24_a_reject_of_the_same_second_wins_and_is_flagged() -> None:
     said = line([*ASKED, replace(PERMANENT, message_id="wamid.TESTZ"), reply("A", ANSWERED, "reject")], ANSWERED)
     assert said["permission"] == {"status": "no_permission"}
-    assert said["standing"]["flags"] == ["same_second_conflict"]
+    assert (said["standing"]["flags"], said["standing"]["confirmed"]) == (["same_second_conflict"], False)
 
 
 def test_row_28_a_reject_of_an_older_request_takes_a_permanent_grant() -> None:

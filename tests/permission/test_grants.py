@@ -1,6 +1,7 @@
 """Domain 1.2, 1.3: who gave or took permission. Names in brackets are rows of those tables and of the scenarios (b)."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -331,6 +332,34 @@ def test_in_one_second_a_permanent_accept_wins_over_a_temporary_one_whichever_co
     words = (accepted("a2", T0), replied("a1", T0, permanent=True))
     for told in (given(*words), given(*reversed(words))):
         assert (told.at(T0).status, told.at(T0).flags) == ("permanent", ["same_second_conflict"])
+
+
+CONFLICTS = [
+    ([accepted("a1", T0), rejected("a2", T0)], "no_permission"),
+    ([accepted("a1", T0), replied("a2", T0, permanent=True)], "permanent"),
+    ([accepted("a1", T0, until=T0), replied("a2", T0, "reject", source="automatic")], "no_permission"),
+    ([accepted("a1", T0), rejected("a2", T0), rejected("a3", T0)], "no_permission"),
+]
+
+
+@pytest.mark.parametrize(("words", "status"), CONFLICTS)
+def test_what_the_conflicting_words_of_one_second_came_to_is_unconfirmed_until_a_reading_says_so(
+    words: list[PairFact], status: Literal["no_permission", "permanent"]
+) -> None:  # 1.3, A38
+    for facts in (words, words[::-1]):
+        told = given(*facts, reading(status, T0 + HOUR))
+        assert (told.at(T0).status, told.at(T0).confirmed) == (status, False)
+        assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).confirmed) == (status, True)
+        assert given(*facts, rejected("a9", T0 + 1)).at(T0 + 1).confirmed, "a later word has no part in it"
+
+
+def test_a_grant_that_conflicting_words_only_repeat_is_as_confirmed_as_before() -> None:
+    words = (
+        replied("a2", T0, to="wacid.TESTUIC0001", until=T0 + DAY, source="automatic"),
+        replied("a3", T0, permanent=True),
+    )
+    assert given(replied("a1", T0 - HOUR, permanent=True), *words).at(T0).confirmed
+    assert not given(refused("request", 138_017, T0 - HOUR), *words).at(T0).confirmed, "and no surer"
 
 
 def test_two_equal_words_of_one_second_are_no_conflict_and_the_later_id_counts() -> None:

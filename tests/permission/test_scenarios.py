@@ -306,6 +306,7 @@ def test_scenario_24_in_one_second_a_reject_wins_over_an_accept_and_both_are_fla
     for told in (given(*words), given(*reversed(words))):
         view = told.at(T0)
         assert (view.status, view.reason, view.flags) == ("no_permission", "revoked", ["same_second_conflict"])
+        assert not view.confirmed, "a reading is wished for"
     ships.holds(given(*words), T0)
 
 
