@@ -13,6 +13,8 @@ from schemas.policy import Policy
 CALL_PREFIX = "wacid."
 CONFLICT = "same_second_conflict"
 """Other words of the second say otherwise: what holds then is a guess, which a reading settles (domain 1.3, A38)."""
+INFERRED_END = "expiry_inferred"
+"""Nobody named the end that holds: the usual span was taken (domain 1.3)."""
 RANKS = {
     "temporary": 0,
     "permanent": 1,
@@ -138,7 +140,7 @@ def _accepted(
             flags = (*flags, "downgrade")
         if expires_at is None:
             expires_at = word.at + policy.defaults.temporary_seconds
-            flags = (*flags, "expiry_inferred")
+            flags = (*flags, INFERRED_END)
     context = word.context_id
     via = "callback" if is_call(context) or automatic else "request" if context else "profile"
     grant = Grant(
@@ -161,7 +163,16 @@ def _prolonged(hold: Hold, held: Grant, word: Decision, policy: Policy) -> Hold:
     if held.expires_at is None:
         return hold._replace(decided_by=word.id)
     until = word.expires_at or word.at + policy.defaults.temporary_seconds
-    return hold._replace(grant=held._replace(expires_at=max(held.expires_at, until)), decided_by=word.id)
+    if until < held.expires_at or (until == held.expires_at and not word.expires_at):
+        return hold._replace(decided_by=word.id)
+    return _ending(hold, held, until, named=bool(word.expires_at))._replace(decided_by=word.id)
+
+
+def _ending(hold: Hold, held: Grant, until: int, *, named: bool) -> Hold:
+    """The same grant with another end, or with the same that is now named."""
+    others = [flag for flag in held.flags if flag != INFERRED_END]
+    flags = tuple(others if named else sorted([*others, INFERRED_END]))
+    return hold._replace(grant=held._replace(expires_at=until, flags=flags), flags=flags)
 
 
 def _rejected(hold: Hold, word: Decision, flags: tuple[str, ...], *, at_threshold: bool) -> tuple[Hold, Grant | None]:
@@ -198,10 +209,11 @@ def _observed(hold: Hold, word: Decision, number: str, policy: Policy) -> tuple[
         return hold, None
     if word.what == "read_temporary":
         if held is not None and held.kind == "temporary":  # it agrees; an expiry that it names is the truth, too
-            named = word.expires_at if word.expires_at is not None else held.expires_at
-            return hold._replace(grant=held._replace(expires_at=named, confirmed=True), confirmed=True), None
+            held = held._replace(confirmed=True)
+            hold = hold._replace(grant=held, confirmed=True)
+            return hold if word.expires_at is None else _ending(hold, held, word.expires_at, named=True), None
         until = word.expires_at or word.at + policy.defaults.temporary_seconds
-        flags = () if word.expires_at else ("expiry_inferred",)
+        flags = () if word.expires_at else (INFERRED_END,)
         grant = _seen(word, number, "temporary", until, flags)
     else:
         if held is not None and held.kind == "permanent":

@@ -190,7 +190,7 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
         present.confirmed = present.confirmed or not (reply.automatic or doubtful)
         return
     if present is not None and not permanent and reply.automatic:  # G5
-        present.expires_at = max(present.expires_at or 0, ends_at or 0)
+        _lasts_until(present, max(present.expires_at or 0, ends_at or 0), reply.expires_at)
         return
     by_user = "profile" if reply.context is None else "request"
     via = "callback" if reply.about_a_call or reply.automatic else by_user
@@ -198,6 +198,15 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
     request_id = reply.request_id if via == "request" else None
     grant = Grant(permanent, via, source, reply.at, ends_at, request_id, flags, confirmed=not doubtful)
     story.begin(grant, reply.at)
+
+
+def _lasts_until(grant: Grant, until: int, named: int | None) -> None:
+    """The end is an inference as long as nobody has named the one that holds."""
+    if until == named:
+        grant.flags.discard("expiry_inferred")
+    elif until != grant.expires_at:
+        grant.flags.add("expiry_inferred")
+    grant.expires_at = until
 
 
 def _reading(story: Story, read: ReadingTaken, policy: Policy) -> None:
@@ -218,7 +227,8 @@ def _reading(story: Story, read: ReadingTaken, policy: Policy) -> None:
     ends_at = None if permanent else read.expires_at or at + policy.defaults.temporary_seconds
     if present is not None and present.permanent == permanent:
         present.confirmed = True  # it agrees, but for the expiry perhaps, which is then put right
-        present.expires_at = present.expires_at if read.expires_at is None else ends_at
+        if not permanent and read.expires_at is not None:
+            _lasts_until(present, read.expires_at, read.expires_at)
         return
     flags = {"expiry_inferred"} if not permanent and read.expires_at is None else set()
     story.begin(Grant(permanent, "reading", None, at, ends_at, None, flags, confirmed=sure), at, "reading")

@@ -273,13 +273,45 @@ def test_an_automatic_accept_without_context_came_through_the_callback_too() -> 
 
 def test_an_automatic_accept_without_expiry_extends_by_a_week_from_its_instant() -> None:
     told = given(accepted("a1", T0), replied("a2", T0 + DAY, to="wacid.TESTUIC0001", source="automatic"))
-    assert (told.at(T0 + DAY).until, told.at(T0 + DAY).flags) == (T0 + 8 * DAY, [])
+    assert (told.at(T0 + DAY).until, told.at(T0 + DAY).flags) == (T0 + 8 * DAY, ["expiry_inferred"])
 
 
 def test_a_permanent_accept_by_whatsapp_replaces_a_temporary_grant() -> None:
     told = given(accepted("a1", T0), replied("a2", T0 + HOUR, permanent=True, source="automatic"))
     assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).via) == ("permanent", "callback")
     assert sorted(row["end_cause"] or "" for row in told.rows("grants").values()) == ["", "replaced"]
+
+
+@pytest.mark.parametrize(
+    ("first", "more", "until", "flags"),
+    [
+        (T0 + DAY, None, T0 + HOUR + 7 * DAY, ["expiry_inferred"]),
+        (T0 + 30 * DAY, None, T0 + 30 * DAY, []),
+        (None, None, T0 + HOUR + 7 * DAY, ["expiry_inferred"]),
+        (None, T0 + 9 * DAY, T0 + 9 * DAY, []),
+        (None, T0 + 7 * DAY, T0 + 7 * DAY, []),
+        (None, T0 + DAY, T0 + 7 * DAY, ["expiry_inferred"]),
+        (T0 + DAY, T0 + 9 * DAY, T0 + 9 * DAY, []),
+    ],
+    ids=[
+        "it sets an end that nobody named",
+        "it leaves an end that was named",
+        "it moves an end that nobody named",
+        "it names a later end",
+        "it names the same end",
+        "it names an earlier end, which does not count",
+        "all ends are named",
+    ],
+)
+def test_an_extension_says_whether_the_end_that_holds_then_was_inferred(
+    first: int | None, more: int | None, until: int, flags: list[str]
+) -> None:
+    told = given(
+        replied("a1", T0, until=first), replied("a2", T0 + HOUR, until=more, to="wacid.TESTUIC0001", source="automatic")
+    )
+    assert (told.at(T0 + HOUR).until, told.at(T0 + HOUR).flags) == (until, flags)
+    (row,) = told.rows("grants").values()
+    assert list(row["flags"]) == flags, "and so does its row"
 
 
 def test_an_accept_without_source_in_answer_to_a_call_is_automatic() -> None:  # 4.3 rule 4

@@ -160,6 +160,16 @@ def test_a_reading_without_an_expiry_only_confirms_a_temporary_grant() -> None: 
     assert (told.at(T0 + 6 * DAY).until, told.at(T0 + 6 * DAY).confirmed) == (T0 + WEEK, True)
 
 
+@pytest.mark.parametrize("until", [T0 + WEEK, T0 + DAY], ids=["the same", "another"])
+def test_an_end_that_a_reading_names_is_inferred_no_longer(until: int) -> None:
+    told = given(replied("a1", T0, to="r9"), reading("temporary", AT), reading("temporary", AT + 1, until))
+    assert told.at(AT).flags == ["expiry_inferred", "unknown_request"]
+    assert (told.at(AT + 1).until, told.at(AT + 1).flags) == (until, ["unknown_request"])
+    (row,) = told.rows("grants").values()
+    assert (row["expires_at"], list(row["flags"])) == (until, ["unknown_request"])
+    assert told.at(until).flags == ["unknown_request"], "nor when it has run out"
+
+
 def test_a_number_that_changed_hands_starts_without_the_grant_of_its_earlier_owner() -> None:  # G20
     told = given(PERMANENT, moved("new", T0 + DAY))
     assert (told.at(T0 + DAY).status, told.at(T0 + DAY).reason) == ("no_permission", "number_changed")
