@@ -8,10 +8,10 @@ instant.
 from typing import Any
 
 from schemas.changes import change_id
-from schemas.events import CallConnected, PairFact, ReadingTaken, RequestSent
+from schemas.events import CallConnected, PairFact, ReadingTaken, RequestRefused, RequestSent
 from schemas.policy import Policy
 from schemas.state import PairState
-from streams.permission.answer import calls_of, reset_of, usage_of
+from streams.permission.answer import calls_of, may_request, reset_of, usage_of
 from streams.permission.grants import Grant
 from streams.permission.number import Number
 from streams.permission.requests import counted
@@ -95,11 +95,32 @@ def drifted(
             pairs.append((f"{name}.usage", usage(times, local.at, span), reading.usage))
             pairs.append((f"{name}.maximum", maximum, reading.maximum))
     fields = [{"field": name, "local": mine, "remote": theirs} for name, mine, theirs in pairs if mine != theirs]
-    if not fields:
+    return _drift(new, "reading", fact, before, after, fields) if fields else []
+
+
+def limit_drifted(
+    new: PairState,
+    fact: RequestRefused,
+    local: Timeline,
+    before: Timeline,
+    after: Timeline,
+    policy: Policy,
+    number: Number,
+) -> list[Change]:
+    """Where a request was refused at its limit although by our own count, and all else, it could be sent: the counts
+    differ (domain 3.9, 138009). `local`: the pair at that instant, without the refusal.
+    """
+    if may_request(local, usage_of(local, policy, number), policy, number):
         return []
-    data = {"fields": fields}
-    sides = _side(before), _side(after)
-    return [_change(new, "drift_detected", "reading", fact.occurred_at, sides, fact.fact_id, data)]
+    fields = [{"field": "send_call_permission_request.can_perform_action", "local": True, "remote": False}]
+    return _drift(new, "refused_138009", fact, before, after, fields)
+
+
+def _drift(
+    new: PairState, cause: str, fact: PairFact, before: Timeline, after: Timeline, fields: list[dict[str, Any]]
+) -> list[Change]:
+    sides, data = (_side(before), _side(after)), {"fields": fields}
+    return [_change(new, "drift_detected", cause, fact.occurred_at, sides, fact.fact_id, data)]
 
 
 def merged(row: PairState, fact: PairFact, before: Timeline, after: Timeline) -> Change:

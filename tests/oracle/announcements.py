@@ -1,20 +1,21 @@
-"""What is announced beside changes of the standing: rows of unanswered calls, odd replies, full windows (domain 1.3,
-1.6, 2.1).
+"""What is announced beside changes of the standing: rows of unanswered calls, odd replies, full windows, refusals
+that our count does not explain (domain 1.3, 1.6, 2.1, 3.9).
 
 Facts come in the order of time here: then what is to be told of each follows from what was known before it and with it.
 """
 
 from collections.abc import Sequence
 
-from schemas.events import PairFact
+from schemas.events import PairFact, RequestRefused
 from schemas.policy import Policy
 from tests.oracle.business import Business
+from tests.oracle.doors import REQUESTS_USED_UP
 from tests.oracle.facts import distinct
 from tests.oracle.grants import story_of
 from tests.oracle.judge import judge
 
 Told = tuple[str, str, int]
-"""Type, what it is about (a call, a reply and what is odd about it, or a limit), and the instant."""
+"""Type, what it is about (a call, a reply and what is odd about it, a limit, what we held possible); the instant."""
 
 
 def told_on_the_way(facts: Sequence[PairFact], policy: Policy, number: Business) -> list[Told]:
@@ -24,6 +25,8 @@ def told_on_the_way(facts: Sequence[PairFact], policy: Policy, number: Business)
         known, more = distinct(facts[: count - 1]), distinct(facts[:count])
         told += _of_the_story(known, more, fact.occurred_at, policy, number)
         told += _of_windows(known, more, fact, policy, number)
+        if isinstance(fact, RequestRefused) and fact.error_code == REQUESTS_USED_UP and known != more:
+            told += _of_a_drift(known, fact, policy, number)
     return told
 
 
@@ -47,6 +50,14 @@ def _of_windows(
             if was["current_usage"] < now["max_allowed"] <= now["current_usage"]:
                 told.append(("limit_reached", name, at))
     return told
+
+
+def _of_a_drift(known: list[PairFact], fact: PairFact, policy: Policy, number: Business) -> list[Told]:
+    """The provider says that the limit is reached, and we would have said that one may ask."""
+    may_ask = judge(known, fact.phone_number_id, fact.user, fact.occurred_at, policy, number)["actions"][0]
+    if not may_ask["can_perform_action"]:
+        return []
+    return [("drift_detected", "send_call_permission_request.can_perform_action", fact.occurred_at)]
 
 
 _NAMES = {

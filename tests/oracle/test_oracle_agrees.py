@@ -179,6 +179,7 @@ def test_what_is_announced_on_the_way_is_the_judges(facts: list[PairFact], numbe
         done = step(state, fact, DEFAULT_POLICY, as_core(number), horizon_s=None)
         state = done.state
         told += [change for change in done.changes if change["type"] in ON_THE_WAY]
+        told += [change for change in done.changes if change["cause"] == "refused_138009"]
     found = [(change["type"], about(change["data"]), change["occurred_at"]) for change in told]
     assert sorted(found) == sorted(told_on_the_way(in_time, DEFAULT_POLICY, number))
 
@@ -187,7 +188,9 @@ ON_THE_WAY = ("user_nudged", "streak_at_risk", "limit_reached", "anomaly_raised"
 
 
 def about(data: dict[str, Any]) -> str:
-    """The call, the reply and what is odd about it, or the limit."""
+    """The call, the reply and what is odd about it, the limit, or what we held possible."""
+    if "fields" in data:
+        return " ".join(field["field"] for field in data["fields"])
     if "decision_id" in data:
         return f"{data['kind']} of {data['decision_id']}"
     return str(data.get("call_id") or data["limit"])

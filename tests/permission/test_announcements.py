@@ -275,6 +275,72 @@ def test_a_reading_tells_every_figure_in_which_it_differs() -> None:
     ]
 
 
+LIMIT = refused("request", 138_009, T0 + HOUR)
+
+
+def drifts(told: Told) -> list[dict[str, Any]]:
+    """Every drift that was told."""
+    return [change for change in told.changes if change["type"] == "drift_detected"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (),
+        (sent("r1", T0 - DAY),),
+        (sent("r1", T0), *connected(T0 + 60)),
+        (sent("r1", T0 + HOUR - DAY),),
+        (accepted("a1", T0),),
+        (refused("request", 138_009, T0),),
+        (refused("request", 138_009, T0, T0 + HOUR),),
+    ],
+    ids=[
+        "never asked",
+        "asked once, long ago",
+        "a connected call gave the windows free",
+        "free to the second",
+        "while a temporary permission holds",
+        "refused before, until nobody knows when",
+        "refused before, until then",
+    ],
+)
+def test_a_request_refused_at_a_limit_that_we_hold_unreached_is_a_drift(before: tuple[PairFact, ...]) -> None:
+    told = given(*before, LIMIT)
+    drift = drifts(told)[-1]
+    assert (drift["cause"], drift["occurred_at"], drift["fact_id"]) == ("refused_138009", T0 + HOUR, LIMIT.fact_id)
+    assert drift["data"]["fields"] == [
+        {"field": "send_call_permission_request.can_perform_action", "local": True, "remote": False}
+    ]
+    assert (drift["before"], drift["after"]) == (side(given(*before), T0 + HOUR), side(told, T0 + HOUR))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (sent("r1", T0),),
+        (sent("r1", T0 - 3 * DAY), sent("r2", T0 - 2 * DAY)),
+        (refused("request", 138_009, T0, T0 + DAY),),
+        (GRANTED,),
+        (refused("request", 138_014, T0),),
+    ],
+    ids=["the day is full", "the week is full", "refused until later", "needless: permanent", "restricted"],
+)
+def test_a_request_refused_at_its_limit_that_we_would_not_have_sent_is_no_drift(before: tuple[PairFact, ...]) -> None:
+    earlier = given(*before)
+    assert drifts(earlier.then(LIMIT)) == drifts(earlier)
+
+
+def test_only_the_limit_of_requests_tells_of_a_drift() -> None:
+    for door, code in (("request", 131_047), ("request", 138_017), ("call", 138_009), ("call", 138_012)):
+        assert drifts(given(refused(door, code, T0))) == []  # type: ignore[arg-type]  # of a tuple
+    assert len(drifts(given(LIMIT, LIMIT))) == 1, "told again it is no news"
+
+
+def test_a_refusal_told_late_is_held_against_what_held_at_its_instant() -> None:
+    assert len(drifts(given(sent("r1", T0 + 2 * HOUR), LIMIT))) == 1
+    assert drifts(given(sent("r1", T0), *connected(T0 + 2 * HOUR), LIMIT)) == []
+
+
 @pytest.mark.parametrize("said", [reading("temporary", T0 + HOUR), reading("temporary", T0 + HOUR, T0 + WEEK)])
 def test_a_reading_that_agrees_is_no_drift(said: PairFact) -> None:
     assert given(accepted("a1", T0), said).noticed == []
