@@ -220,14 +220,18 @@ class Verification:
         if not self._local:
             found.skipped["store"] = f"no worker of this generation has a store in {self._local.folder}"
         elif behind:
-            found.words["store"] = f"no store here is up to date for partitions {', '.join(map(str, behind))}"
+            _say(found, "store", f"no store here is up to date for partitions {', '.join(map(str, behind))}")
         for check, cut_ms in self._topics.cut_ms.items():
             found.words[check] = f"cut by retention: compared since {rfc3339(cut_ms // 1000)}"
         ticked_to = min(self._kept.ticked_to, default=0)
         if ticked_to < self._at - GRACE_S:
             stands = f"since {rfc3339(ticked_to)}" if ticked_to else "yet"
             note = f"no tick {stands}, so what ran out later was not looked for (does a worker run, does it lag?)"
-            found.words["changes"] = "; ".join(filter(None, (found.words.get("changes"), note)))
+            _say(found, "changes", note)
+
+
+def _say(found: Findings, check: str, what: str) -> None:
+    found.words[check] = "; ".join(filter(None, (found.words.get(check), what)))
 
 
 async def verify(config: Config, *, wait_s: float, ask: int, tell: Tell) -> Verified:

@@ -174,7 +174,8 @@ class Fold:
             self._writer.newly_unreadable(partition, folded)
             await self._writer.write(partition, folded)
             self._moved(partition)
-        self._measures.ticked(until)
+        if until:  # nothing is known of a partition that lags and of which nothing was folded here
+            self._measures.ticked(until)
 
     def _counts_to(self, tick_at: int, partition: int, end: int | None) -> int:
         """Up to when a tick counts, the facts of its partition ending at `end`."""

@@ -70,7 +70,7 @@ def install_ticks(
             return
         try:
             at = await watermark.reach(gate.positions)
-        except KafkaError as fault:
+        except (KafkaError, TimeoutError) as fault:
             log.warning("no tick this time, the broker does not tell how far all is folded: %s", type(fault).__name__)
             return
         if at is not None:

@@ -12,10 +12,10 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, cast
 
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError, StaleMetadata
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
@@ -39,8 +39,12 @@ FETCH_MIN_BYTES: Final = 32 * 1024
 """The broker gathers so long or so much: a batch of ten facts costs little more than one of one, and the wait is paid
 only where there is time for it. Idle, a worker asks some thirty times a second.
 """
+ANSWER_WITHIN_S: Final = 5.0
 REJOINS: Final = 10
-"""So many assignments in a row without one that led to reading are no progress any more: rejoining may never end."""
+REJOINED_WITHIN_S: Final = 60.0
+"""So many assignments in a row without one that led to reading, the last one this young, are no progress any more:
+rejoining may never end. An older one recovers.
+"""
 LEASE_SHARE: Final = 0.9
 """Of the session: a heartbeat this recent proves that the broker has not given our partitions away."""
 
@@ -87,26 +91,35 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     async def ends_of(self, topics: Collection[str]) -> Mapping[TP, int]:
         """The end of every partition of some topics that the group reads."""
+        consumer, tps = self._ensure_consumer(), list[TP]()
+        for topic in topics:
+            known = consumer.partitions_for_topic(topic)
+            if not known:  # a broker that is starting may leave it out of its answer
+                raise StaleMetadata(topic)
+            tps += [TP(topic, each) for each in sorted(known)]
+        return await self.ends(tps)
 
-        async def ask() -> Mapping[TP, int]:
-            consumer = self._ensure_consumer()
-            tps = [TP(topic, each) for topic in topics for each in sorted(consumer.partitions_for_topic(topic) or ())]
-            ends: Mapping[TP, int] = await consumer.end_offsets(tps)
-            return ends
-
-        ends: Mapping[TP, int] = await self.call_thread(ask)
+    async def ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """The end of some partitions. Raises `TimeoutError`: one without a leader would be asked for over and over."""
+        ends: Mapping[TP, int] = await self._asked(self._ensure_consumer().end_offsets, partitions)
         return ends
 
     async def begins_of(self, partitions: Collection[TP]) -> Mapping[TP, int]:
         """Where some partitions begin."""
-        begins: Mapping[TP, int] = await self.call_thread(self._ensure_consumer().beginning_offsets, list(partitions))
+        begins: Mapping[TP, int] = await self._asked(self._ensure_consumer().beginning_offsets, partitions)
         return begins
 
     async def committed_of(self, partitions: Collection[TP]) -> Mapping[TP, int]:
         """What the group, each of its members, has committed of some partitions."""
-        coordinator = self._ensure_consumer()._coordinator
-        told = await self.call_thread(coordinator.fetch_committed_offsets, list(partitions))
+        told = await self._asked(self._ensure_consumer()._coordinator.fetch_committed_offsets, partitions)
         return {tp: known.offset for tp, known in told.items()}
+
+    async def _asked(self, ask: Callable[[list[TP]], Awaitable[Any]], partitions: Collection[TP]) -> Any:
+        async def within() -> Any:  # in the client's thread, which has few turns to give and must get this one back
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await ask(list(partitions))
+
+        return await self.call_thread(within)
 
     def place_of(self, tp: TP) -> int:
         """Where the client goes on to fetch; 0 while it does not know."""
@@ -370,8 +383,8 @@ class BatchConsumer(driver.Consumer):
         fetched. None when it does not say.
         """
         try:
-            ends = await self._fetching.ends_of([tp.topic])
-        except KafkaError as fault:
+            ends = await self._fetching.ends([tp])
+        except (KafkaError, TimeoutError) as fault:
             log.warning("%s: the broker does not tell where it ends: %s", tp, type(fault).__name__)
             return None
         return ends.get(tp)
@@ -421,7 +434,7 @@ class BatchConsumer(driver.Consumer):
         """For the watchdog: something that changes with any progress, and why there should be some."""
         recovery = self._recovery
         if not self._open:
-            if self._rejoins > REJOINS:
+            if self._rejoins > REJOINS and since_boot_s() - self._assigned_at < REJOINED_WITHIN_S:
                 return "rejoins", "rebalance"
             return (self._ours.consumer_generation_id, tuple(recovery.active_offsets.values())), "rebalance"
         in_work = sum(map(len, list(self._sent.values())))

@@ -59,41 +59,48 @@ class Watermark:
         self.at: int | None = None
 
     async def reach(self, positions: Positions) -> int | None:
-        """Look now, wait a little until that is folded, and tell how far all is; None: not known yet."""
+        """Look now, wait a little until that is folded, and tell how far all is; None: not known yet. Raises what the
+        broker raises; what was known by then stays.
+        """
         at = now_s()
+        ends = await positions.ends_of(self._stages[0])
         if len(self._looks) >= LOOKS_AT_MOST:
-            del self._looks[::2]
-        self._looks.append(_Look(at, 0, await positions.ends_of(self._stages[0])))
+            del self._looks[1::2]  # never the oldest: it is the next to be reached
+        self._looks.append(_Look(at, 0, ends))
         give_up_at = time.monotonic() + self._patience_s
         while True:
-            await self._advance(positions)
+            while await self._advance(positions):
+                pass
             if self.at == at or time.monotonic() >= give_up_at:
                 return self.at
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _advance(self, positions: Positions) -> None:
-        ends: dict[int, Mapping[TP, int]] = {}
-        waiting: list[_Look] = []
-        for look in self._looks:
-            while look.stage < len(self._stages) and await self._is_reached(look, positions):
-                look.stage += 1
-                if look.stage < len(self._stages):
-                    if look.stage not in ends:
-                        ends[look.stage] = await positions.ends_of(self._stages[look.stage])
-                    look.ends = ends[look.stage]
-            if look.stage < len(self._stages):
-                waiting.append(look)
+    async def _advance(self, positions: Positions) -> bool:
+        """One round for all looks: those that were reached go to the next stage. Whether any did."""
+        reached = await self._reached(positions)
+        # Asked for when all that was committed is known: what came of it stands below these ends.
+        ends = {
+            stage: await positions.ends_of(self._stages[stage])
+            for stage in {look.stage + 1 for look in reached}
+            if stage < len(self._stages)
+        }
+        for look in reached:
+            look.stage += 1
+            if look.stage in ends:
+                look.ends = ends[look.stage]
             else:
                 self.at = max(look.at, self.at or 0)
-        self._looks = waiting
+        self._looks = [look for look in self._looks if look.stage < len(self._stages)]
+        return bool(reached)
 
-    async def _is_reached(self, look: _Look, positions: Positions) -> bool:
-        """Whether all up to the look's ends is committed. What is reached is not looked at again."""
-        left = {tp: end for tp, end in look.ends.items() if end > 0}
-        committed = await positions.committed_of(left.keys()) if left else {}
-        left = {tp: end for tp, end in left.items() if committed.get(tp, 0) < end}
-        if left:  # what retention deleted is nothing to wait for
-            begins = await positions.begins_of(left.keys())
-            left = {tp: end for tp, end in left.items() if begins.get(tp, 0) < end}
-        look.ends = left
-        return not left
+    async def _reached(self, positions: Positions) -> list[_Look]:
+        """The looks of which all is committed, or deleted by retention, for which nobody need wait."""
+        wanted: dict[TP, int] = {}
+        for look in self._looks:
+            for tp, end in look.ends.items():
+                wanted[tp] = max(end, wanted.get(tp, 0))
+        passed = dict(await positions.committed_of(wanted.keys())) if wanted else {}
+        if behind := [tp for tp, end in wanted.items() if passed.get(tp, 0) < end]:
+            for tp, begin in (await positions.begins_of(behind)).items():
+                passed[tp] = max(begin, passed.get(tp, 0))
+        return [look for look in self._looks if all(passed.get(tp, 0) >= end for tp, end in look.ends.items())]

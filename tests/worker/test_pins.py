@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import StaleMetadata
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -225,6 +226,22 @@ def test_a_heartbeat_answers_truth_and_is_looked_up_on_the_instance() -> None:
     assert "return True" in text
     assert "return False" in text
     assert "success = await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
+
+
+def test_the_coordinator_tells_what_the_group_committed_of_any_partition_and_tries_again_by_itself() -> None:
+    asked = source(GroupCoordinator.fetch_committed_offsets)
+    assert in_order(asked, "while True:", "err.retriable", "return offsets"), "so we put a bound to it"
+    assert "assignment" not in asked, "of partitions of other members too"
+
+
+async def test_the_ends_of_a_topic_that_metadata_leaves_out_are_not_told(settings: WorkerSettings) -> None:
+    app = faust_app(settings)
+    app.loop = asyncio.get_running_loop()
+    thread = cast(BatchConsumer, app.consumer)._fetching
+    thread.thread_loop.close()
+    thread._consumer = cast(Any, SimpleNamespace(partitions_for_topic=lambda _: None))
+    with pytest.raises(StaleMetadata):
+        await thread.ends_of(["t.permission.events"])
 
 
 async def test_an_override_of_rebalance_end_and_the_gate_are_of_one_app(settings: WorkerSettings) -> None:

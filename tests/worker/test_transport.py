@@ -18,7 +18,7 @@ from streams.worker.exits import Code
 from streams.worker.following import Leash
 from streams.worker.portions import Portion
 from streams.worker.settings import WorkerSettings
-from streams.worker.transport import BATCH_RECORDS, REJOINS, BatchConsumer, FetchThread
+from streams.worker.transport import BATCH_RECORDS, REJOINED_WITHIN_S, REJOINS, BatchConsumer, FetchThread
 from tests.worker.conftest import Deaths
 from tests.worker.stand_ins import Record, record
 
@@ -375,10 +375,13 @@ async def test_rejoining_over_and_over_without_ever_reading_is_no_progress(consu
     marks = []
     for generation in range(1, REJOINS + 4):
         app.consumer_generation_id = generation
-        consumer._rejoins += 1
+        consumer._rejoins, consumer._assigned_at = consumer._rejoins + 1, since_boot_s()
         marks.append(consumer.progress())
     assert len(set(marks)) == REJOINS + 1, "the last three are one"
     assert {why for _, why in marks} == {"rebalance"}
+    consumer._assigned_at -= REJOINED_WITHIN_S
+    assert consumer.progress()[0] != "rejoins", "the last assignment holds: it recovers"
+    consumer._assigned_at = since_boot_s()
 
     app.tables.recovery._generation_id = app.consumer_generation_id  # type: ignore[attr-defined]
     consumer._revoking = False
