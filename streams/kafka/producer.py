@@ -7,7 +7,9 @@ answer.
 Decisions bound here
 - A batch is open for `flush_after_ms` or until `flush_bytes`; a record that would overfill it closes it first, so a
   large record travels alone. Records without a partition share one batch at a time, and batches go round the
-  partitions that have a leader. Order between batches is not promised.
+  partitions that have a leader: to the next one after `stay_bytes`, as Kafka's own partitioner has it since KIP-794.
+  Whoever reads then finds few large batches where many small ones would stand side by side. Order between batches is
+  not promised.
 - One deadline per batch, not per waiter: `acknowledge_within_s` after it was opened everyone is told `late`. The batch
   itself stays with the session, which repeats it until the broker takes it: nobody was promised it, and readers know
   records by derived ids.
@@ -56,6 +58,8 @@ class ProducerLimits:
 
     flush_after_ms: float = 10.0
     flush_bytes: int = 256 * 1024
+    stay_bytes: int = 64 * 1024
+    """So much goes to a partition before the next one has its turn; 0: every batch to another one."""
     acknowledge_within_s: float = 4.0
     """From the opening of the batch. A sender waits 5 s; the rest is for what is not the broker's."""
     max_pending_bytes: int = 32 * 1024 * 1024
@@ -101,6 +105,7 @@ class BatchProducer:
         self._waiting: list[_Batch] = []
         self._late = 0
         self._turn = 0
+        self._left_bytes = limits.stay_bytes  # of this turn
         self._settled = asyncio.Event()
         self._closing = False
         self.pending_bytes = 0
@@ -222,8 +227,11 @@ class BatchProducer:
             if batch.partition in partitions:
                 return batch.partition
         elif partitions:
-            self._turn += 1
-            return sorted(partitions)[self._turn % len(partitions)]
+            chosen = sorted(partitions)[self._turn % len(partitions)]
+            self._left_bytes -= batch.size
+            if self._left_bytes <= 0:
+                self._turn, self._left_bytes = self._turn + 1, self._limits.stay_bytes
+            return chosen
         raise MayComeBack("no leader")
 
     def _refused(self, batch: _Batch, error: KafkaError) -> None:

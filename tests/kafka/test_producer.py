@@ -57,13 +57,16 @@ async def test_records_of_one_flush_travel_in_one_batch_and_share_its_outcome() 
     assert producer.pending_bytes == 0
 
 
-async def test_batches_go_round_the_partitions_and_a_given_partition_is_kept() -> None:
+@pytest.mark.parametrize(("stay_bytes", "places"), [(0, [0, 1, 2, 0, 1, 2]), (2_100, [0, 0, 0, 1, 1, 1])])
+async def test_batches_go_round_the_partitions_each_staying_for_a_while_and_a_given_partition_is_kept(
+    stay_bytes: int, places: list[int]
+) -> None:
     cluster = Cluster(partitions=3)
-    async with running(cluster) as producer:
+    async with running(cluster, dataclasses.replace(QUICK, stay_bytes=stay_bytes)) as producer:
         for n in range(6):
             await producer.append("free", record(b"%d" % n))
             await producer.append("keyed", record(b"%d" % n), partition=2)
-    assert sorted(p for topic, p, _ in cluster.log if topic == "free") == [0, 0, 1, 1, 2, 2]
+    assert [p for topic, p, _ in cluster.log if topic == "free"] == places
     assert {p for topic, p, _ in cluster.log if topic == "keyed"} == {2}
 
 
