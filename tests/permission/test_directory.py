@@ -64,6 +64,7 @@ def test_what_is_no_id_or_was_one_is_not_known_as_one() -> None:
     assert known(by_display, account, alone).ids() == set()
     moved = (seen("d", T0), registered("e", T0 + DAY, number=OTHER, display=DISPLAY))
     assert known(*moved).ids() == {OTHER}
+    assert known(registered("f", T0, display=DISPLAY), moved[1]).ids() == {OTHER}, "registered, and taken over"
     assert known(*moved, policy=naming(country="NG")).ids() == {NUMBER, OTHER}
 
 

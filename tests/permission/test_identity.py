@@ -182,7 +182,7 @@ def test_a_forwarded_fact_keeps_its_id_and_says_where_it_comes_from() -> None:
 
 def test_once_it_forwards_a_row_hands_on_each_fact_as_it_comes_and_announces_nothing() -> None:
     row, steps = said_to(EMPTY, accepted("a1", T0), linked(T0 + HOUR), accepted("a1", T0), rejected("a2", T0 + DAY))
-    assert [change["type"] for change in steps[1].changes] == ["pair_merged"]
+    assert [(change["type"], change["cause"]) for change in steps[1].changes] == [("pair_merged", "users_linked")]
     assert steps[1].changes[0]["data"] == {"canonical_user": USER}
     for done in steps[2:]:
         assert (len(done.forwards), done.changes, done.record) == (1, (), None)
