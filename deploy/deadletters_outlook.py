@@ -23,6 +23,7 @@ from projections.rows import line
 from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import RECEIVED_AT, RETRIED, Headers, header, received_at_of, rfc3339_ms
 from schemas.events import Fact, PairFact
+from schemas.ids import pair_text
 from schemas.topics import MAX_RECORD_BYTES
 from streams.providers.known import Known
 from streams.providers.registry import translate
@@ -109,7 +110,7 @@ def _fact(letter: Letter, value: bytes | None, *, of_pairs: bool) -> Outlook:
     if isinstance(fact, PairFact) != of_pairs:
         fault = Unreadable(reason="not_of_a_pair", path="$.type", detail="a fact of another log")
         return _unreadable([fault])
-    if isinstance(fact, PairFact) and letter.key != f"{fact.phone_number_id}/{fact.user}".encode():
+    if isinstance(fact, PairFact) and letter.key != pair_text(fact.phone_number_id, fact.user).encode():
         return _unreadable([Unreadable(reason="key_mismatch", path="$", detail="the key is not the pair of the fact")])
     return Outlook(verdict="readable", says=_facts((fact,)))
 

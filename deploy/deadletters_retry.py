@@ -75,7 +75,7 @@ async def known_numbers(desk: Desk, names: TopicNames, policy: Policy) -> Known:
         fact = decode_fact(value)
         if isinstance(fact, NumberFact):
             numbers.take(fact)
-    return Known(numbers.by_display(), numbers.ids())
+    return Known.of(numbers)
 
 
 def _any_unknown_number(letters: Collection[Letter]) -> bool:

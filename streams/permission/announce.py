@@ -11,11 +11,12 @@ from schemas.changes import change_id
 from schemas.events import CallConnected, PairFact, ReadingTaken, RequestRefused, RequestSent
 from schemas.policy import Policy
 from schemas.state import PairState
-from streams.permission.answer import calls_of, may_request, reset_of, usage_of
+from streams.permission.answer import Usage, calls_of, may_request, reset_of, usage_of
 from streams.permission.grants import Grant
 from streams.permission.number import Number
+from streams.permission.refusals import REQUEST_LIMIT
 from streams.permission.requests import counted
-from streams.permission.standing import Timeline, label_of, permission_of, same_signs, standing_of
+from streams.permission.standing import Timeline, label_of, permission_of, same_signs, standing_of, timeline
 from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 
 Change = dict[str, Any]
@@ -70,16 +71,38 @@ def announced(
 
 
 def drifted(
+    state: PairState,
     new: PairState,
-    fact: ReadingTaken,
-    local: Timeline,
+    fact: PairFact,
     before: Timeline,
     after: Timeline,
     policy: Policy,
     number: Number,
 ) -> list[Change]:
-    """Where a reading disagrees with our own standing at its instant, told field by field (domain 6.3)."""
+    """Where the provider's word disagrees with our own standing at its instant, without the fact (`state`): a reading,
+    told field by field (domain 6.3), or a request refused at its limit (3.9, 138009).
+    """
+    at_limit = isinstance(fact, RequestRefused) and fact.error_code == REQUEST_LIMIT
+    if not at_limit and not isinstance(fact, ReadingTaken):
+        return []
+    local = timeline(state, fact.occurred_at, policy, number)
     used = usage_of(local, policy, number)
+    if isinstance(fact, ReadingTaken):
+        cause, pairs = "reading", _read(fact, local, used)
+    else:  # all that forbids to ask is counted: where we would not ask either, both agree
+        cause = "refused_138009"
+        pairs = [
+            ("send_call_permission_request.can_perform_action", not may_request(local, used, policy, number), False)
+        ]
+    fields = [{"field": name, "local": mine, "remote": theirs} for name, mine, theirs in pairs if mine != theirs]
+    if not fields:
+        return []
+    sides, data = (_side(before), _side(after)), {"fields": fields}
+    return [_change(new, "drift_detected", cause, fact.occurred_at, sides, fact.fact_id, data)]
+
+
+def _read(fact: ReadingTaken, local: Timeline, used: Usage) -> list[tuple[str, Any, Any]]:
+    """What a reading tells, field by field: its name, ours, the provider's."""
     ours = permission_of(local.hold)
     pairs: list[tuple[str, Any, Any]] = [("status", ours["status"], fact.status)]
     if "status" in fact.inferred and "no_permission" not in (ours["status"], fact.status):
@@ -94,33 +117,7 @@ def drifted(
         if reading is not None:
             pairs.append((f"{name}.usage", usage(times, local.at, span), reading.usage))
             pairs.append((f"{name}.maximum", maximum, reading.maximum))
-    fields = [{"field": name, "local": mine, "remote": theirs} for name, mine, theirs in pairs if mine != theirs]
-    return _drift(new, "reading", fact, before, after, fields) if fields else []
-
-
-def limit_drifted(
-    new: PairState,
-    fact: RequestRefused,
-    local: Timeline,
-    before: Timeline,
-    after: Timeline,
-    policy: Policy,
-    number: Number,
-) -> list[Change]:
-    """Where a request was refused at its limit although by our own count, and all else, it could be sent: the counts
-    differ (domain 3.9, 138009). `local`: the pair at that instant, without the refusal.
-    """
-    if may_request(local, usage_of(local, policy, number), policy, number):
-        return []
-    fields = [{"field": "send_call_permission_request.can_perform_action", "local": True, "remote": False}]
-    return _drift(new, "refused_138009", fact, before, after, fields)
-
-
-def _drift(
-    new: PairState, cause: str, fact: PairFact, before: Timeline, after: Timeline, fields: list[dict[str, Any]]
-) -> list[Change]:
-    sides, data = (_side(before), _side(after)), {"fields": fields}
-    return [_change(new, "drift_detected", cause, fact.occurred_at, sides, fact.fact_id, data)]
+    return pairs
 
 
 def merged(row: PairState, fact: PairFact, before: Timeline, after: Timeline) -> Change:

@@ -419,20 +419,19 @@ class Walk:
         self.since = max(self.since, word.at)
         at_threshold = len(self.unanswered) >= self.profile.at("unanswered_revoke", word.at)
         held = self.hold.grant
-        bare = held is None
-        inferred = self.hold.reason == "auto_revoke_inferred" and bare
+        inferred = self.hold.reason == "auto_revoke_inferred" and held is None
         self.hold, out = grants.decided(self.hold, word, flags, self.number, self.policy, at_threshold=at_threshold)
+        grant = self.hold.grant
         if out is not None:
             self.ended.append(out)
         automatic = word.what == "reject" and grants.is_automatic(word, at_threshold=at_threshold)
         if automatic and inferred and self.ended and self.ended[-1].end_cause == "auto_revoke_inferred":
             self.ended[-1] = self.ended[-1]._replace(end_cause="auto_revoked")  # the webhook confirms what we inferred
-        shown = bare and self.hold.grant is not None  # by a reading or 138017, too; one that agrees only confirms
+        shown = held is None and grant is not None  # by a reading or 138017, too; one that agrees only confirms
         if automatic or shown or word.what in ("temporary", "permanent"):
             self.unanswered = ()
-        self.spans.append((word.at, "granted" if self.hold.grant is not None else self.hold.reason))
+        self.spans.append((word.at, "granted" if grant is not None else self.hold.reason))
         # What is held may be of an older word, and so may its flags then: of this word they say nothing.
-        grant = self.hold.grant
         same = held is not None and grant is not None and grant.grant_id == held.grant_id
         said = flags if same or self.hold.decided_by != word.id else self.hold.flags
         self.notices += [Notice(flag, word.id, word.at, 0) for flag in said if flag in ANOMALIES]

@@ -11,21 +11,20 @@ and under the id in which the timer would have announced it.
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from schemas.events import MessageStatus, PairFact, ReadingTaken, RequestRefused
+from schemas.events import MessageStatus, PairFact
 from schemas.ids import is_wa_id
 from schemas.mark_lists import filled, marks_of
 from schemas.marks import Call, Request
 from schemas.policy import Policy
 from schemas.state import PairState
 from schemas.state_row import continued, judged, row_version
-from streams.permission.announce import FILLING, announced, drifted, limit_drifted, merged, ran_out, told_of_expiry
+from streams.permission.announce import FILLING, announced, drifted, merged, ran_out, told_of_expiry
 from streams.permission.evolve import evolve
 from streams.permission.grants import Grant
 from streams.permission.horizon import HORIZON_S, settled, too_late
 from streams.permission.identity import facts_of, forwarded
 from streams.permission.number import Number
 from streams.permission.onward import Onward, onward
-from streams.permission.refusals import REQUEST_LIMIT
 from streams.permission.requests import Life
 from streams.permission.rows import call_row, change_row, grant_row, request_row
 from streams.permission.standing import Timeline, goes_on, judged_as, timeline
@@ -143,12 +142,7 @@ def _walked(
     if (out := ran_out(before, since=state.judged_at)) is not None:
         rows_before = timeline(state, state.judged_at, policy, was)
         changes.append(told_of_expiry(state, out, rows_before, timeline(state, out.expires_at or at, policy, was)))
-    if isinstance(fact, ReadingTaken):
-        local = timeline(state, fact.occurred_at, policy, number)
-        changes += drifted(new, fact, local, present, after, policy, number)
-    elif isinstance(fact, RequestRefused) and fact.error_code == REQUEST_LIMIT:
-        local = timeline(state, fact.occurred_at, policy, number)
-        changes += limit_drifted(new, fact, local, present, after, policy, number)
+    changes += drifted(state, new, fact, present, after, policy, number)
     changes += announced(new, fact, before, after, policy, number)
     record = _record(new, _rows(new, rows_before, after), changes, fact)
     return Step(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)

@@ -8,12 +8,22 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 NOT_KNOWN: Final = (
     "no phone_number_id, and neither a display number nor an entry id that is known; make it known by POST /v1/actions "
     "(business_registered) or under `numbers` in the policy file (CALLGRANT_POLICY_FILE)"
 )
+
+
+class KnowsNumbers(Protocol):
+    """Who keeps what is known of business numbers."""
+
+    def by_display(self) -> Mapping[str, str]:
+        """The id of each display number that has one."""
+
+    def ids(self) -> AbstractSet[str]:
+        """Every id that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,11 @@ class Known:
 
     by_display: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     ids: AbstractSet[str] = frozenset()
+
+    @classmethod
+    def of(cls, numbers: KnowsNumbers) -> "Known":
+        """All that is known just now."""
+        return cls(numbers.by_display(), numbers.ids())
 
     @property
     def only(self) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.codec import Unreadable
-from schemas.ids import Pair
+from schemas.ids import Pair, pair_text
 from schemas.policy import Policy
 from streams.permission.standing import timeline
 from streams.replay.judged import standing_line
@@ -98,7 +98,7 @@ def text_of(told: dict[str, Any]) -> Iterator[list[Piece]]:
 
 def _lines_of(told: dict[str, Any]) -> Iterator[list[Piece]]:
     named = f", asked as {told['asked_as']}" if "asked_as" in told else ""
-    yield [(f"{told['phone_number_id']}/{told['user']}", "bold"), (f"{named} at {utc(told['as_of'])}", "")]
+    yield [(pair_text(told["phone_number_id"], told["user"]), "bold"), (f"{named} at {utc(told['as_of'])}", "")]
     if told["other_names"]:
         yield [(f"also known as {', '.join(told['other_names'])}", "dim")]
     yield [(f"Standing: {told['standing']['label'].replace('_', ' ')}", _colour(told["standing"]["label"]))]

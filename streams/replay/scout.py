@@ -41,7 +41,7 @@ class Scouted:
 
     def known(self) -> Known:
         """What a translation of the second look may take a payload to be about."""
-        return Known(self.numbers.by_display(), self.numbers.ids())
+        return Known.of(self.numbers)
 
     def canonical(self, pair: Pair) -> Pair:
         """The pair under which this one's evidence is kept."""

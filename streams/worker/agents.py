@@ -75,7 +75,7 @@ class Translate:
         arrivals: list[Arrival] = event.value
         tp = TP(event.message.topic, event.message.partition)
         await self._numbers.fresh()
-        known = Known(self._numbers.by_display(), self._numbers.ids())
+        known = Known.of(self._numbers)
         done = translate_batch(arrivals, self._partitions, self._shown, known)
         self._limits.check(tp, done.flags, done.reasons, arrivals)
         await self._around.gate.lease()

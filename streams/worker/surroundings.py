@@ -3,13 +3,12 @@
 Owns the names of these seams, so that agents can be tried without Faust. Refuses to hold anything.
 """
 
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from faust.types import TP
 
 from streams.permission.number import Number
+from streams.providers.known import KnowsNumbers
 from streams.worker.outputs import Sender
 
 
@@ -38,7 +37,7 @@ class Surroundings(Protocol):
     def sender(self) -> Sender: ...
 
 
-class KnownNumbers(Protocol):
+class KnownNumbers(KnowsNumbers, Protocol):
     """What this process knows of business numbers."""
 
     async def fresh(self) -> None:
@@ -46,9 +45,3 @@ class KnownNumbers(Protocol):
 
     def of(self, number: str) -> Number:
         """What is known of a number."""
-
-    def by_display(self) -> Mapping[str, str]:
-        """The id of each display number that has one."""
-
-    def ids(self) -> AbstractSet[str]:
-        """Every id that is known."""
