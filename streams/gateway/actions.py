@@ -66,23 +66,18 @@ WRONG_KIND: Final = Unacceptable(
     415, "send Content-Type: application/json (one object or an array) or application/x-ndjson (one per line)"
 )
 TWICE: Final = "this key stands twice in one object: keep one of them"
-ENCODED: Final = Unacceptable(415, "send the body as it is, without Content-Encoding")
 
 
-def read_actions(body: bytes, content_type: str, content_encoding: str = "", *, now_at: int) -> Actions | Unacceptable:
+def read_actions(body: bytes, content_type: str, *, now_at: int) -> Actions | Unacceptable:
     """The actions of a body, or every fault of it. Total: never raises on content."""
-    return read_items(body, content_type, content_encoding, now_at=now_at, check=_check)
+    return read_items(body, content_type, now_at=now_at, check=_check)
 
 
-def read_items(
-    body: bytes, content_type: str, content_encoding: str, *, now_at: int, check: Check
-) -> Actions | Unacceptable:
+def read_items(body: bytes, content_type: str, *, now_at: int, check: Check) -> Actions | Unacceptable:
     """The items of a body as `check` wants them, or every fault of it. Total: never raises on content."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in JSON_KINDS | LINE_KINDS:
         return WRONG_KIND
-    if content_encoding.strip().lower() not in {"", "identity"}:
-        return ENCODED
     if not body.strip():
         return NO_ACTION
     if kind in LINE_KINDS:

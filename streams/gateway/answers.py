@@ -24,7 +24,7 @@ Reason = Literal[
     # unauthenticated: no secret is configured; none was presented, several were, or another one
     "closed", "missing", "several", "wrong",
     # refused
-    "too_large", "slow", "invalid", "kind", "no_door", "no_method", "not_http", "head_too_large", "head_slow",
+    "too_large", "slow", "invalid", "kind", "packed", "no_door", "no_method", "not_http", "head_too_large", "head_slow",
     # unavailable: our own bounds; the broker's (`streams.kafka.outcomes`)
     "busy", "crowded", "away", "full", "late", "ending", "refused_by_broker",
 ]  # fmt: skip
@@ -136,6 +136,14 @@ TOO_LARGE: Final = problem(
 )
 SLOW: Final = problem(
     Counted("refused", "slow"), 408, "Request Timeout", "the body did not arrive in time, send it again", CLOSE
+)
+PACKED: Final = problem(
+    Counted("refused", "packed"),
+    415,
+    "Unsupported Media Type",
+    "send the body as it is, without Content-Encoding",
+    (b"accept-encoding", b"identity"),
+    CLOSE,
 )
 NOT_FOUND: Final = problem(Counted("refused", "no_door"), 404, "Not Found", "no such door", CLOSE)
 

@@ -1,16 +1,21 @@
 """Reads the body of a request: whole, within a size, within a time, and not too many at once.
 
-Owns those limits. Refuses to look at the bytes. A declared length over the limit is refused before a byte is read; an
-undeclared or lying one as soon as the limit is passed, so no more than the limit is ever kept.
+Owns those limits, and that no packed body is taken. Refuses to look at the bytes. A declared length over the limit is
+refused before a byte is read; an undeclared or lying one as soon as the limit is passed, so no more than the limit is
+ever kept.
 
 Decisions bound here
 - What is still arriving occupies memory for a sender nobody has authenticated. A body beyond `large_bytes` needs one of
   a few places and waits for it; all others together hold at most `max_arriving_bytes`. Who finds no place in time, or
   no room, hears 503 and sends again.
+- A body under a `Content-Encoding` is refused by its head. A signature is over the bytes as received, and those are
+  kept; nothing behind us unpacks them, so a 200 would promise what ends as a dead letter. No provider packs its
+  webhooks; a relay that does is told what to change, and Meta repeats for 7 days until it has.
 - A body that comes in one piece, as nearly all do, pays for none of this.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from streams.gateway import answers
@@ -19,12 +24,20 @@ from streams.gateway.deadlines import Deadlines
 
 Fault = Literal["too_large", "slow", "busy", "gone"]
 NOT_DECLARED: Final = -1
+ENCODING: Final = b"content-encoding"
+UNCHANGED: Final = frozenset({b"", b"identity"})
+"""Encodings that leave a body as it is."""
 OF_FAULT: Final[dict[Fault, Answer | None]] = {
     "too_large": answers.TOO_LARGE,
     "slow": answers.SLOW,
     "busy": answers.BUSY,
     "gone": None,
 }
+
+
+def packed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the bytes of a body are not those that its sender means."""
+    return any(name == ENCODING and value.strip(b" \t").lower() not in UNCHANGED for name, value in headers)
 
 
 class BodyReader:

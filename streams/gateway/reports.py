@@ -11,7 +11,7 @@ from streams.gateway import answers
 from streams.gateway.actions import Actions, Unacceptable, read_actions
 from streams.gateway.admission import Admission
 from streams.gateway.answers import Answer, Counted, Reason, Receive, Scope
-from streams.gateway.body import NOT_DECLARED, OF_FAULT, BodyReader
+from streams.gateway.body import NOT_DECLARED, OF_FAULT, BodyReader, packed
 from streams.gateway.clock import now_ms
 from streams.gateway.counters import ACTIONS
 from streams.gateway.storing import RawTopic, Store
@@ -22,9 +22,7 @@ TITLES: Final = {400: "Bad Request", 415: "Unsupported Media Type", 422: "Unproc
 class Read(Protocol):
     """Reads a body: its items, or every fault of it."""
 
-    def __call__(
-        self, body: bytes, content_type: str, content_encoding: str, *, now_at: int
-    ) -> Actions | Unacceptable: ...
+    def __call__(self, body: bytes, content_type: str, *, now_at: int) -> Actions | Unacceptable: ...
 
 
 class Report(NamedTuple):
@@ -33,7 +31,6 @@ class Report(NamedTuple):
     slot: str
     body: bytes
     kind: str
-    encoding: str
 
     @property
     def delivery_id(self) -> str:
@@ -56,7 +53,7 @@ class Reports:
         report = await self._received(scope, receive)
         if not isinstance(report, Report):
             return report
-        found = read(report.body, report.kind, report.encoding, now_at=now_ms() // 1000)
+        found = read(report.body, report.kind, now_at=now_ms() // 1000)
         if isinstance(found, Unacceptable):
             return unacceptable(found)
         refusal = await self._store.all(
@@ -71,11 +68,13 @@ class Reports:
         slot = self._admission.keys.check(given[0])
         if slot is None:
             return answers.WRONG_KEY
+        if packed(scope["headers"]):
+            return answers.PACKED
         said = {name: value.decode("latin-1") for name, value in scope["headers"]}
         body = await self._bodies.read(receive, int(said.get(b"content-length", NOT_DECLARED)))
         if isinstance(body, str):
             return OF_FAULT[body]
-        return Report(slot, body, said.get(b"content-type", ""), said.get(b"content-encoding", ""))
+        return Report(slot, body, said.get(b"content-type", ""))
 
 
 def unacceptable(found: Unacceptable) -> Answer:

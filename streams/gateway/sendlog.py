@@ -22,11 +22,9 @@ class SendLog(Reports):
         return await self._kept(scope, receive, read_exchanges, "webhooks.raw", PROVIDER)
 
 
-def read_exchanges(
-    body: bytes, content_type: str, content_encoding: str = "", *, now_at: int
-) -> Actions | Unacceptable:
+def read_exchanges(body: bytes, content_type: str, *, now_at: int) -> Actions | Unacceptable:
     """The exchanges of a body, or every fault of it. Total: never raises on content."""
-    return read_items(body, content_type, content_encoding, now_at=now_at, check=_check)
+    return read_items(body, content_type, now_at=now_at, check=_check)
 
 
 def _check(value: Any) -> tuple[int, str] | list[dict[str, str]]:

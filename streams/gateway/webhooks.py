@@ -11,7 +11,7 @@ from typing import Final
 from streams.gateway import answers
 from streams.gateway.admission import Admission
 from streams.gateway.answers import Answer, Entry, Receive, Scope
-from streams.gateway.body import NOT_DECLARED, OF_FAULT, BodyReader
+from streams.gateway.body import NOT_DECLARED, OF_FAULT, BodyReader, packed
 from streams.gateway.counters import BY_TOKEN, META
 from streams.gateway.storing import Store
 from streams.gateway.tokens import presented
@@ -49,6 +49,8 @@ class Webhooks:
             return answers.CLOSED_DOOR
         if given is None:
             return answers.NO_SECRET
+        if packed(scope["headers"]):
+            return answers.PACKED
         body = await self._bodies.read(receive, declared_bytes)
         if isinstance(body, str):
             return OF_FAULT[body]
@@ -75,6 +77,8 @@ class Webhooks:
             slot = tokens.check(given[0])
             if slot is None:
                 return answers.WRONG_TOKEN
+            if packed(headers):
+                return answers.PACKED
             declared_bytes = next((int(value) for name, value in headers if name == LENGTH), NOT_DECLARED)
             body = await self._bodies.read(receive, declared_bytes)
             if isinstance(body, str):

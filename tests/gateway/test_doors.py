@@ -249,6 +249,43 @@ async def test_actions_that_are_not_json_are_told_so(
     assert cluster.log == []
 
 
+@pytest.mark.parametrize("encodings", [["gzip"], [" BR "], ["identity, gzip"], ["gzip", "identity"], ["utf-8"]])
+async def test_a_packed_body_is_refused_by_its_head_at_every_door_and_told_what_to_change(
+    app: Gateway, cluster: Cluster, encodings: list[str]
+) -> None:
+    packed = [("Content-Encoding", encoding) for encoding in encodings]
+    token = (TOKEN_HEADER, token_of("gupshup"))
+    doors: dict[str, Headers] = {
+        "/webhooks/meta": signed(BODY),
+        "/webhooks/gupshup": [token],
+        "/v1/actions": [BEARER, JSON],
+        "/v1/actions/meta": [BEARER, JSON],
+    }
+    for target, headers in doors.items():
+        reply = await ask(app, "POST", target, [*headers, *packed])
+        assert reply is not None
+        assert (reply.status, reply.headers["accept-encoding"], reply.headers["connection"]) == (
+            415, "identity", "close",
+        )  # fmt: skip
+        assert orjson.loads(reply.body)["detail"] == "send the body as it is, without Content-Encoding"
+    assert cluster.log == []
+    text = await metrics(app)
+    assert 'kind="webhook",outcome="refused",provider="meta",reason="packed"} 1.0' in text
+    assert 'kind="action",outcome="refused",provider="business",reason="packed"} 2.0' in text
+
+
+async def test_who_has_no_secret_hears_nothing_of_encodings(app: Gateway) -> None:
+    packed = ("Content-Encoding", "gzip")
+    for target, headers in (("/webhooks/meta", []), ("/webhooks/gupshup", [(TOKEN_HEADER, "x")]), ("/v1/actions", [])):
+        assert (await post(app, [*headers, packed], BODY, target)).status == 401
+
+
+async def test_an_encoding_that_changes_nothing_is_taken(app: Gateway, cluster: Cluster) -> None:
+    for encoding in ("", "identity", "Identity "):
+        assert (await post(app, [*signed(BODY), ("Content-Encoding", encoding)])).status == 200
+    assert [record.value for _, _, records in cluster.log for record in records] == [BODY] * 3
+
+
 async def test_without_an_acknowledgement_the_answer_is_503_and_says_when_to_come_again(cluster: Cluster) -> None:
     settings = dataclasses.replace(SETTINGS, acknowledge_within_s=0.1)
     async with gateway(settings, cluster) as app:
