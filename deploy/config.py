@@ -239,6 +239,7 @@ def projection_settings(config: Config, generation: int | None = None) -> "Proje
         bind=names.bind,
         port=names.analytics_port,
         api_keys=_keys(config),
+        park_until_at=names.park_until,
     )
 
 

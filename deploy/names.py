@@ -131,8 +131,8 @@ class Names(BaseModel):
     policy_file: Path | None = Field(None, description="Meta's numbers as a JSON file; empty: the built-in ones")
     park_until: Annotated[int | None, BeforeValidator(_instant)] = Field(
         None,
-        description="the way out for a halted worker: what came in up to this instant is put aside however much of it "
-        "is bad; RFC 3339 with a zone or epoch seconds",
+        description="the way out for a halted worker or projection: what came in up to this instant is put aside "
+        "however much of it is bad; RFC 3339 with a zone or epoch seconds",
     )
     worker_static: bool = Field(
         False,

@@ -8,7 +8,8 @@ Decisions:
 - The next offset of a partition is one behind the *last record in order of arrival*, not the largest: after a
   rebalance a partition may jump back, and then only what followed the jump is known to be complete.
 - Bad records are parked one by one, but many of them mean a bad deploy, not bad records: then loading stops, before
-  anything of that batch is parked or committed.
+  anything of that batch is parked or committed. A person who has seen that they are bad for good names an instant
+  (`CALLGRANT_PARK_UNTIL`): what was written up to it is parked, however much it is, and does not count.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,10 @@ class Arrived(Protocol):
     def offset(self) -> int: ...
     @property
     def value(self) -> bytes | None: ...
+    @property
+    def timestamp(self) -> int:
+        """When it was written, epoch milliseconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,34 +110,43 @@ def token_of(body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """How much was parked lately: (records, parked) of the newest batches, and the run of parked ones at the end."""
+    """How much was parked lately: (records, parked) of the newest batches, and the run of parked ones at the end.
+    Records written up to `park_until_ms` are left out of both."""
 
     recent: tuple[tuple[int, int], ...] = ()
     run: int = 0
+    park_until_ms: int = -1
 
     def after(self, batch: Batch[R]) -> "Parking":
         """What it will be when this batch is through."""
-        kept = [(len(batch.records), len(batch.parked))]
+        flags = self._flags(batch)
+        kept = [(len(flags), sum(flags))]
         for records, parked in reversed(self.recent):
             if sum(count for count, _ in kept) + records > PARKED_WINDOW_RECORDS:
                 break
             kept.append((records, parked))
-        return Parking(recent=tuple(reversed(kept)), run=self._runs(batch)[1])
+        return replace(self, recent=tuple(reversed(kept)), run=self._runs(flags)[1])
 
     def exceeded_by(self, batch: Batch[R]) -> str | None:
         """Why loading must stop rather than park this batch's bad records; None when it may go on."""
         lately = sum(parked for _, parked in self.after(batch).recent)
         if lately > PARKED_AT_MOST:
             return f"{lately} of the last {PARKED_WINDOW_RECORDS} records could not be stored, more than 1 %"
-        longest, _ = self._runs(batch)
+        longest, _ = self._runs(self._flags(batch))
         if longest >= PARKED_AT_MOST:
             return f"{longest} records in a row could not be stored"
         return None
 
-    def _runs(self, batch: Batch[R]) -> tuple[int, int]:
+    def _flags(self, batch: Batch[R]) -> list[bool]:
+        """Of each record that counts, whether it is parked."""
+        return [
+            index in batch.parked for index, record in enumerate(batch.records) if record.timestamp > self.park_until_ms
+        ]
+
+    def _runs(self, flags: list[bool]) -> tuple[int, int]:
         """The longest run of parked records, counting on from the one that stands, and the run at the end."""
         longest = run = self.run
-        for index in range(len(batch.records)):
-            run = run + 1 if index in batch.parked else 0
+        for parked in flags:
+            run = run + 1 if parked else 0
             longest = max(longest, run)
         return longest, run

@@ -1,7 +1,8 @@
 """One batch into the store, whatever it takes: tried again while the store is away, bad records taken out one by one.
 
 Owns the retries and the limit on parked records. Refuses to give up on a batch, and refuses to empty a topic into dead
-letters: when too many records are bad, nothing of the batch is parked and loading stops.
+letters: when too many records are bad, nothing of the batch is parked and loading stops, until a person mends what is
+wrong or says that those records are bad for good.
 """
 
 import asyncio
@@ -12,12 +13,13 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from projections.batch import Batch, Parking, batch_of, token_of
-from projections.clock import elapsed
+from projections.clock import elapsed, now
 from projections.deadletters import DeadLetters
 from projections.faults import TooManyParked
 from projections.metrics import Metrics
 from projections.settings import ProjectionSettings
 from projections.store import Refused, Store
+from schemas.envelope import rfc3339
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +33,8 @@ class Inserter:
         self._metrics = metrics
         self._stop = stop
         self._dead_letters = DeadLetters(settings)
-        self._parking = Parking()
+        until_at = settings.park_until_at
+        self._parking = Parking(park_until_ms=-1 if until_at is None else until_at * 1000)
         self.away: str | None = None
         """Why the store does not take the batch at hand; None while it does."""
 
@@ -45,8 +48,7 @@ class Inserter:
             return None
         if batch.parked:
             await self._dead_letters.park(batch)
-            reasons = sorted({why.reason for why in batch.parked.values()})
-            log.warning("records_parked", count=len(batch.parked), reasons=reasons, ranges=batch.ranges())
+            log.warning("records_parked", count=len(batch.parked), reasons=_reasons(batch), ranges=batch.ranges())
         self._parking = self._parking.after(batch)
         self._metrics.records("stored", batch.rows)
         self._metrics.records("parked", len(batch.parked))
@@ -61,8 +63,11 @@ class Inserter:
         while True:
             if why := self._parking.exceeded_by(batch):
                 raise TooManyParked(
-                    f"{why}: loading stopped at {batch.ranges()} of permission.records, and nothing of this batch was "
-                    "parked or committed; mend the writer (or this release) and start the projection again"
+                    f"{why} ({_reasons(batch)}): loading stopped at {batch.ranges()} of permission.records, and "
+                    "nothing of this batch was parked or committed. Mend the writer or this release, then start the "
+                    "projection again. If those records are bad for good, stop whoever writes them and start it with "
+                    f"CALLGRANT_PARK_UNTIL={rfc3339(int(now()) + 1)} or a later instant: what was written until then "
+                    "is put aside in deadletters (deploy/operating.md, The projection stopped loading)"
                 )
             try:
                 await asyncio.to_thread(self._insert, batch)
@@ -99,3 +104,7 @@ class Inserter:
         }
         with contextlib.suppress(Refused):  # a help to operators only; the batch itself is stored
             self._store.insert("ingest_log", orjson.dumps(entry), token)
+
+
+def _reasons(batch: Batch[ConsumerRecord]) -> str:
+    return ", ".join(sorted({why.reason for why in batch.parked.values()}))

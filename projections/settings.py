@@ -25,6 +25,7 @@ class ProjectionSettings:
     stop_within_s: float = 8.0
     embedded_memory_bytes: int = 2_000_000_000  # the engine's own default would be 90 % of the machine
     readers: int = 2
+    park_until_at: int | None = None
 
     @property
     def database(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.config import load, worker_settings
+from deploy.config import load, projection_settings, worker_settings
 from deploy.deadletters import Address, Filters, address_of, counted, letter_of, registered
 from deploy.deadletters_outlook import outlook, returned
 from deploy.deadletters_shown import at_path, contents, diagnosis, line
@@ -266,8 +266,9 @@ def test_a_path_that_leads_nowhere_shows_the_last_place_there_is() -> None:
 
 @pytest.mark.parametrize("text", ["2026-03-02T09:30:01Z", "2026-03-02T10:30:01+01:00", "1772443801"])
 def test_the_way_out_of_a_halt_is_an_instant(text: str, tmp_path: Path) -> None:
-    assert worker_settings(load({"CALLGRANT_PARK_UNTIL": text}, tmp_path)).park_until_at == AT_MS // 1000
-    assert worker_settings(load({}, tmp_path)).park_until_at is None
+    for settings in (worker_settings, projection_settings):
+        assert settings(load({"CALLGRANT_PARK_UNTIL": text}, tmp_path)).park_until_at == AT_MS // 1000
+        assert settings(load({}, tmp_path)).park_until_at is None
 
 
 @pytest.mark.parametrize("text", ["yes", "2026-03-02", "2026-03-02T09:30:01", "1772443801000"])

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,13 @@ def test_too_many_bad_records_stop_loading_before_anything_is_parked_or_committe
     assert asyncio.run(committed(broker, names)) == {}
     assert projection.get("/livez")[0] == 200
     assert projection.get("/v1/analytics/funnel")[0] == 200
+    assert projection.end() == 0
+
+    named = told["reason"].partition("CALLGRANT_PARK_UNTIL=")[2].partition(" ")[0]
+    projection.settings["park_until_at"] = int(datetime.fromisoformat(named).timestamp())
+    projection.start()
+    projection.until_stored(300)
+    assert len(asyncio.run(dead_letters(broker, names))) == 300
     assert projection.end() == 0
 
 

@@ -1,5 +1,6 @@
 """What is decided about records on their way, as plain values."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import orjson
@@ -16,6 +17,7 @@ class Record:
     partition: int
     offset: int
     value: bytes | None = GOOD
+    timestamp: int = 1_772_443_800_000
 
 
 def records(*values: bytes | None, partition: int = 0) -> list[Record]:
@@ -118,3 +120,19 @@ def test_bad_records_of_long_ago_are_forgotten() -> None:
     good = batch_of(records(*[GOOD] * PARKED_WINDOW_RECORDS))
     assert "more than 1 %" in (Parking().after(bad).exceeded_by(bad) or "")
     assert Parking().after(bad).after(good).exceeded_by(bad) is None
+
+
+def test_what_was_written_up_to_the_named_instant_is_parked_however_much_it_is() -> None:
+    named = Parking(park_until_ms=1_772_443_800_000)
+    bad = parked(batch_of(records(*[GOOD] * 300)), *range(300))
+    assert Parking().exceeded_by(bad) is not None
+    assert named.exceeded_by(bad) is None
+    assert named.after(bad) == dataclasses.replace(named, recent=((0, 0),))
+
+
+def test_of_what_was_written_later_the_limit_holds_again() -> None:
+    named = Parking(park_until_ms=1_772_443_800_000)
+    later = [dataclasses.replace(one, timestamp=one.timestamp + 1) for one in records(*[GOOD] * 50)]
+    half = parked(batch_of([*records(*[GOOD] * 300), *later]), *range(350))
+    assert named.exceeded_by(half) is None
+    assert "in a row" in (named.after(half).exceeded_by(half) or "")
