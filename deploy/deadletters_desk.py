@@ -7,7 +7,7 @@ offsets: it belongs to no group.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -41,11 +41,20 @@ class Desk:
         self._consumer = consumer
         self._producer: Any = None
 
-    async def ledger(self) -> Ledger:
-        """Every letter and mark that stands on the topic now."""
-        ledger = Ledger()
-        async for record in self._read(await self._whole(self._topic)):
+    async def ledger(self, told: Callable[[int], None]) -> Ledger:
+        """Every letter and mark that stands on the topic now. `told`: how many percent of it are read.
+
+        Less would not do, for an instant or an address either: what became of a letter is said behind it, and a copy of
+        it may stand anywhere before.
+        """
+        ledger, spans = Ledger(), await self._whole(self._topic)
+        size, read, percent = sum(end - first for first, end in spans.values()), 0, -1
+        async for record in self._read(spans):
             ledger.take(record)
+            read += 1
+            if (now := read * 100 // size) > percent:
+                percent = now
+                told(percent)
         return ledger
 
     async def bytes_of(self, letters: Iterable[Letter]) -> AsyncIterator[tuple[Letter, bytes | Gone | None]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from deploy import config as settings
+from deploy.cli.paper import progress
 from deploy.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def at_the_desk(work: "Callable[[Desk, Ledger], Awaitable[T]]") -> T:
 
     async def all_of_it() -> T:
         async with desk_of(config.bootstrap, config.topics) as desk:
-            return await work(desk, await desk.ledger())
+            with progress() as line:
+                ledger = await desk.ledger(lambda percent: line.say(f"{percent:3d} % of the letters read"))
+            return await work(desk, ledger)
 
     return asyncio.run(all_of_it())
 
