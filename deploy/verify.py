@@ -72,7 +72,6 @@ class _Kept:
     handed_on: set[bytes] = field(default_factory=set)
     """Facts that pairs hand on, and those that came to be in the log of a canonical pair."""
     sample: list[tuple[int, bytes, PairState]] = field(default_factory=list)
-    store_behind: list[int] = field(default_factory=list)
     ticked_to: list[int] = field(default_factory=list)
     """By partition the instant of its newest tick, 0 where it has none."""
 
@@ -153,8 +152,7 @@ class Verification:
         written_ms = await topics.stored("permission.state", partition, stored)
         if self._local:
             end = topics.spans["permission.state"][partition].end
-            if not await asyncio.to_thread(self._local.compare, partition, stored.rows, end, found):
-                self._kept.store_behind.append(partition)
+            await asyncio.to_thread(self._local.compare, partition, stored.rows, end, found)
         compare_states(fold.pairs, stored.rows, self._at, self._policy, self._numbers, found)
         tick = await topics.newest_tick(partition)
         self._kept.ticked_to.append(tick[0] if tick is not None else 0)
@@ -216,22 +214,18 @@ class Verification:
         return len(moved)
 
     def _put_into_words(self) -> None:
-        found, behind = self._found, self._kept.store_behind
+        found = self._found
         if not self._local:
             found.skipped["store"] = f"no worker of this generation has a store in {self._local.folder}"
-        elif behind:
-            _say(found, "store", f"no store here is up to date for partitions {', '.join(map(str, behind))}")
+        elif behind := self._local.behind:
+            found.words["store"] = behind
         for check, cut_ms in self._topics.cut_ms.items():
             found.words[check] = f"cut by retention: compared since {rfc3339(cut_ms // 1000)}"
         ticked_to = min(self._kept.ticked_to, default=0)
         if ticked_to < self._at - GRACE_S:
             stands = f"since {rfc3339(ticked_to)}" if ticked_to else "yet"
             note = f"no tick {stands}, so what ran out later was not looked for (does a worker run, does it lag?)"
-            _say(found, "changes", note)
-
-
-def _say(found: Findings, check: str, what: str) -> None:
-    found.words[check] = "; ".join(filter(None, (found.words.get(check), what)))
+            found.words["changes"] = "; ".join(filter(None, (found.words.get("changes"), note)))
 
 
 async def verify(config: Config, *, wait_s: float, ask: int, tell: Tell) -> Verified:

@@ -13,6 +13,7 @@ import httpx
 
 from deploy.config import Config, projection_settings
 from deploy.verify_report import Findings
+from schemas.ids import Pair
 from streams.replay.verify_rows import NO_RESPONSE, RAN_OUT, TABLES, Kind, Rows, Sum, Sums, TableName, differing
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def sums_of(store: "Store") -> dict[bytes, Sums]:
     found: dict[bytes, Sums] = {}
     for table in TABLES:
         for number, user, rows, digests in store.ask(_statement(table)).rows:
-            found.setdefault(f"{number}/{user}".encode(), {})[table] = Sum(int(rows), int(digests))
+            found.setdefault(Pair(number, user).key, {})[table] = Sum(int(rows), int(digests))
     return found
 
 

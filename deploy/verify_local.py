@@ -31,24 +31,32 @@ class LocalStores:
         self.folder = data_dir / "worker"
         self._pairs = self._found(generation, "pairs")
         self._numbers = self._found(generation, "numbers")
-        self._numbers_behind: list[int] = []
+        self._behind: dict[str, list[int]] = {"partitions": [], "the numbers of partitions": []}
+        """Of what no store is as far as the topic."""
 
     def __bool__(self) -> bool:
         return bool(self._pairs)
+
+    @property
+    def behind(self) -> str:
+        """Of which partitions nothing could be compared so far; empty: of none."""
+        told = (f"{what} {', '.join(map(str, partitions))}" for what, partitions in self._behind.items() if partitions)
+        return "; ".join(f"no store here is up to date for {one}" for one in told)
 
     def compare(self, partition: int, rows: Mapping[bytes, bytes], end: int, into: Findings) -> bool:
         """Compare the stores of a partition with the rows of `permission.state` as of offset `end`. False: no store is
         that far.
         """
-        return _compare(self._pairs.get(partition, []), lambda key: parse_pair(key) is not None, rows, end, into)
+        there = _compare(self._pairs.get(partition, []), lambda key: parse_pair(key) is not None, rows, end, into)
+        if not there:
+            self._behind["partitions"].append(partition)
+        return there
 
     def compare_numbers(self, partition: int, rows: Mapping[bytes, bytes], end: int, into: Findings) -> bool:
-        """The same with the rows of `business.state`. Also tells for which partitions no store is that far."""
+        """The same with the rows of `business.state`."""
         there = _compare(self._numbers.get(partition, []), lambda key: key != OFFSET_KEY, rows, end, into)
         if not there:
-            self._numbers_behind.append(partition)
-            behind = ", ".join(map(str, self._numbers_behind))
-            into.words["store"] = f"no store here is up to date for the numbers of partitions {behind}"
+            self._behind["the numbers of partitions"].append(partition)
         return there
 
     def _found(self, generation: int, table: str) -> dict[int, list[Path]]:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from schemas.changes import Change, change_id
 from schemas.codec import canonical
+from schemas.ids import Pair
 
 _BOOKKEEPING: Final = frozenset({"change_id", "version"})
 _NEEDED: Final = frozenset(
@@ -86,7 +87,7 @@ def told_of(key: bytes | None, value: bytes | None) -> Told:
         raise NotOne("its value is not JSON") from None
     if not isinstance(change, dict) or not change.keys() >= _NEEDED:
         raise NotOne("its value is no announcement")
-    if key != f"{change['phone_number_id']}/{change['user']}".encode():
+    if key != Pair(change["phone_number_id"], change["user"]).key:
         raise NotOne("its key is not the pair it tells of")
     if change["fact_id"] is None:
         _check_deadline(change)

@@ -168,6 +168,7 @@ async def numbers_verified(data: Path, later: Mapping[str, list[Record]]) -> Fin
     await verification._topics.note("business.events", "business.state")
     log.goes_on()
     await verification._know_numbers()
+    verification._put_into_words()
     return verification._found
 
 
@@ -209,3 +210,15 @@ async def test_numbers_of_which_no_store_is_up_to_date_are_said(tmp_path: Path) 
     found = await numbers_verified(tmp_path, {})
     assert found.words["store"] == "no store here is up to date for the numbers of partitions 0"
     assert (found.total, found.compared["store"]) == (0, 0)
+
+
+def test_what_no_store_is_up_to_date_for_is_said_once_of_pairs_and_of_numbers(tmp_path: Path) -> None:
+    store(tmp_path, "pairs", {}, at=0)
+    stores, found = LocalStores(tmp_path, 1), Findings()
+    assert stores.behind == ""
+    for partition in (0, 2):
+        assert not stores.compare(partition, PAIRS, END, found)
+    assert not stores.compare_numbers(1, NUMBERS, END, found)
+    assert stores.behind == (
+        "no store here is up to date for partitions 0, 2; no store here is up to date for the numbers of partitions 1"
+    )
