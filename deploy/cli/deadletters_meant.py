@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from deploy import config as settings
+from deploy.cli.given import instant
 from deploy.cli.paper import progress
 from deploy.trouble import Trouble
 
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _instant(text: str) -> int:
-    from schemas.actions import instant
-
-    try:
-        return instant(text)
-    except ValueError as fault:
-        raise typer.BadParameter(str(fault)) from None
-
-
 Reasons = Annotated[list[str] | None, typer.Option("--reason", help="Only letters of this reason; repeatable.")]
 Providers = Annotated[list[str] | None, typer.Option("--provider", help="Only what this provider sent; repeatable.")]
 Origins = Annotated[
@@ -36,9 +28,9 @@ Origins = Annotated[
 ]
 Since = Annotated[
     int | None,
-    typer.Option(parser=_instant, metavar="INSTANT", help="Parked then or later; RFC 3339 or epoch seconds."),
+    typer.Option(parser=instant, metavar="INSTANT", help="Parked then or later; RFC 3339 or epoch seconds."),
 ]
-Until = Annotated[int | None, typer.Option(parser=_instant, metavar="INSTANT", help="Parked before then.")]
+Until = Annotated[int | None, typer.Option(parser=instant, metavar="INSTANT", help="Parked before then.")]
 Done = Annotated[bool, typer.Option("--done", help="Also letters that were retried or dropped.")]
 Addresses = Annotated[list[str] | None, typer.Argument(metavar="[ADDRESS...]", help="Letters, as partition:offset.")]
 Every = Annotated[bool, typer.Option("--all", help="Every open letter; needed where nothing else says which.")]

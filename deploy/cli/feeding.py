@@ -7,19 +7,20 @@ others were brought in all the same), 1 ended before the end, 2 usage or setting
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import orjson
 import typer
 
 from deploy import config as settings
+from deploy.cli.given import Files, inputs, put_aside
 from deploy.cli.paper import JsonFlag, Progress, print_json, progress
 
 if TYPE_CHECKING:
+    from deploy.cli.given import Park
     from deploy.feed_import import Imported
     from deploy.feed_sender import Tally
     from schemas.codec import Unreadable
@@ -56,7 +57,6 @@ def _address(text: str) -> str:
     return text
 
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="History files, JSON lines; - reads stdin.")]
 DeadLetters = Annotated[
     Path | None, typer.Option(dir_okay=False, help="Write there what was refused: line, reason, path, detail.")
 ]
@@ -86,8 +86,7 @@ def feed(
 
     doors = doors_of(settings.load(), gateway)
     pace = Pace(concurrency=concurrency, rate_per_s=rate, patience_s=patience)
-    with _inputs(files) as sources, _put_aside(dead_letters, sources) as park, progress() as line:
-        read = _Read(line)
+    with _brought(files, dead_letters) as (sources, park, read):
         feeding = Feeding(doors, pace, park, lambda tally: read.say(tally.text()))
         tally = _run(feeding.run(arrivals(sources, read.told, MAX_BODY_BYTES)))
     _end(_counts_of_feed(tally), tally.text(), tally.elapsed_s, dead_letters, as_json)
@@ -108,8 +107,7 @@ def import_(
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the summary
     config = settings.load()
-    with _inputs(files) as sources, _put_aside(dead_letters, sources) as park, progress() as line:
-        read = _Read(line)
+    with _brought(files, dead_letters) as (sources, park, read):
 
         async def run() -> "Imported":
             async with producer_of(config) as producer:
@@ -176,41 +174,26 @@ def _end(counts: dict[str, Any], text: str, elapsed_s: float, dead_letters: Path
     raise typer.Exit(REFUSED if refused else DONE)
 
 
-@contextmanager
-def _inputs(names: list[str]) -> "Iterator[Sources]":
-    from streams.replay.sources import Sources
-
-    try:
-        sources = Sources(names)
-    except OSError as fault:
-        raise typer.BadParameter(f"{fault.filename} cannot be read ({fault.strerror})", param_hint="FILE") from None
-    with sources:
-        yield sources
-
-
-@contextmanager
-def _put_aside(path: Path | None, sources: "Sources") -> "Iterator[Callable[[Line, Unreadable], None]]":
-    """What takes the refused lines: where they stand and why, never what they say. The first are told on stderr too."""
+def _first_told(sources: "Sources") -> "Park":
+    """Without a file for them the first refused lines are told on stderr."""
     told = 0
 
-    def park(line: "Line", fault: "Unreadable") -> None:
+    def tell(line: "Line", fault: "Unreadable") -> None:
         nonlocal told
-        letter = {"line": line.number, "reason": fault.reason, "path": fault.path, "detail": fault.detail}
-        if sources.several:
-            letter = {"file": line.file, **letter}
-        if file is not None:
-            file.write(orjson.dumps(letter) + b"\n")
-        elif told < SHOWN_REFUSALS:
+        if told < SHOWN_REFUSALS:
             told += 1
             where = f"{line.file}:{line.number}" if sources.several else f"line {line.number}"
             typer.echo(f"callgrant: {where}: {fault.reason} at {fault.path}: {fault.detail}", err=True)
 
-    try:
-        file = path.open("wb") if path is not None else None
-    except OSError as fault:
-        raise typer.BadParameter(f"{path} cannot be written ({fault.strerror})", param_hint="--dead-letters") from None
-    try:
-        yield park
-    finally:
-        if file is not None:
-            file.close()
+    return tell
+
+
+@contextmanager
+def _brought(files: list[str], dead_letters: Path | None) -> "Iterator[tuple[Sources, Park, _Read]]":
+    """The lines to bring in, what takes the refused ones, and what tells how far it is."""
+    with (
+        inputs(files) as sources,
+        put_aside(dead_letters, sources, otherwise=_first_told(sources)) as park,
+        progress() as line,
+    ):
+        yield sources, park, _Read(line)

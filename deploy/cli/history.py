@@ -16,13 +16,15 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final, Literal
 import orjson
 import typer
 
+from deploy.cli.given import Files, inputs, instant, letter, put_aside
+
 if TYPE_CHECKING:
     from schemas.codec import Unreadable
     from schemas.ids import Pair
     from schemas.policy import Policy
     from streams.replay.explained import Piece
     from streams.replay.fold import Counts
-    from streams.replay.sources import Line, Sources, Told
+    from streams.replay.sources import Line, Told
 
 JUDGED, USAGE, PARKED = 0, 2, 3
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -38,15 +40,6 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: callgrant replay history.jsonl --as-of 2026-03-02T10:00:00Z --emit requests")(replay)
     app.command(epilog="Example: callgrant translate --provider meta webhook.json")(translate)
     app.command(epilog="Example: callgrant explain history.jsonl --pair 700100200300400/447700900123")(explain)
-
-
-def _instant(text: str) -> int:
-    from schemas.actions import instant
-
-    try:
-        return instant(text)
-    except ValueError as fault:
-        raise typer.BadParameter(str(fault)) from None
 
 
 def _span(text: str) -> int:
@@ -66,11 +59,10 @@ def _pair(text: str) -> "Pair":
     return Pair(number, user)
 
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="History files, JSON lines; - reads stdin.")]
 AsOf = Annotated[
     int | None,
     typer.Option(
-        parser=_instant,
+        parser=instant,
         metavar="INSTANT",
         help="Judge at this instant, RFC 3339 or epoch seconds, without what occurred later. Else: at the latest fact.",
     ),
@@ -114,7 +106,12 @@ def replay(
     from streams.replay.spool import Spool
 
     asked = pair or []
-    with _inputs(files) as sources, _put_aside(dead_letters, sources) as park, Spool() as spool, _output() as write:
+    with (
+        inputs(files) as sources,
+        put_aside(dead_letters, sources, otherwise=_nobody) as park,
+        Spool() as spool,
+        _output() as write,
+    ):
 
         def listener(scouted: Scouted) -> Listener:
             match emit:
@@ -160,7 +157,7 @@ def translate(
     received_at: Annotated[
         int | None,
         typer.Option(
-            parser=_instant, metavar="INSTANT", help="When bodies came, which dates what has no time. Else: now."
+            parser=instant, metavar="INSTANT", help="When bodies came, which dates what has no time. Else: now."
         ),
     ] = None,
     policy: PolicyFile = None,
@@ -177,7 +174,7 @@ def translate(
     if provider not in PROVIDERS:
         raise typer.BadParameter(f"unknown; known: {', '.join(sorted(PROVIDERS))}", param_hint="--provider")
     counts, faults, unknown = Counts(), list[dict[str, Any]](), Counter[str]()
-    with _inputs([file]) as sources, _put_aside(dead_letters, sources) as park, _output() as write:
+    with inputs([file]) as sources, put_aside(dead_letters, sources, otherwise=_nobody) as park, _output() as write:
         at = now() if received_at is None else received_at
         for line, done in translated(sources, provider, at, _policy(policy)):
             counts.lines += 1
@@ -186,7 +183,7 @@ def translate(
                 counts.parked += 1
                 park(line, fault)
                 if len(faults) < _SHOWN_FAULTS:
-                    faults.append(_letter(line, fault, named=False))
+                    faults.append(letter(line, fault, named=False))
             if not isinstance(done, Unreadable):
                 counts.ignored.update(done.ignored)
                 counts.facts += len(done.facts)
@@ -220,7 +217,7 @@ def explain(
     from streams.replay.explained import text_of
     from streams.replay.replay import NothingToJudgeAt
 
-    with _inputs(files) as sources, _put_aside(dead_letters, sources) as park:
+    with inputs(files) as sources, put_aside(dead_letters, sources, otherwise=_nobody) as park:
         try:
             with _progress("Reading") as told:
                 done = explained(sources, pair, _policy(policy), park, as_of=as_of, horizon_s=horizon, told=told)
@@ -247,46 +244,8 @@ def _print_in_colours(lines: "Iterable[list[Piece]]") -> None:
         console.print(Text.assemble(*line))
 
 
-@contextmanager
-def _inputs(names: list[str]) -> "Iterator[Sources]":
-    from streams.replay.sources import STDIN, Sources
-
-    if names.count(STDIN) > 1:
-        raise typer.BadParameter("stdin can be read once: give - once", param_hint="FILE")
-    try:
-        sources = Sources(names)
-    except OSError as fault:
-        raise typer.BadParameter(f"{fault.filename} cannot be read ({fault.strerror})", param_hint="FILE") from None
-    with sources:
-        yield sources
-
-
-@contextmanager
-def _put_aside(path: Path | None, sources: "Sources") -> "Iterator[Callable[[Line, Unreadable], None]]":
-    """What takes the dead letters: a file that is made even when nothing comes, or nobody."""
-    if path is None:
-        yield _nobody
-        return
-    if path.exists() and any(path.samefile(name) for name in sources.names if Path(name).exists()):
-        raise typer.BadParameter(f"{path} is read in this run and would be overwritten", param_hint="--dead-letters")
-    try:
-        file = path.open("wb")
-    except OSError as fault:
-        raise typer.BadParameter(f"{path} cannot be written ({fault.strerror})", param_hint="--dead-letters") from None
-    with file:
-        yield lambda line, fault: _write(file, orjson.dumps(_letter(line, fault, named=sources.several)))
-
-
 def _nobody(_line: "Line", _fault: "Unreadable") -> None:
     """Nobody wants the dead letters; they are counted."""
-
-
-def _letter(line: "Line", fault: "Unreadable", *, named: bool) -> dict[str, Any]:
-    """A dead letter: where and why, never what. `path`: inside the body or action; of a broken line, inside the
-    line.
-    """
-    letter = {"line": line.number, "reason": fault.reason, "path": fault.path, "detail": fault.detail}
-    return {"file": line.file, **letter} if named else letter
 
 
 def _write(file: IO[bytes], line: bytes) -> None:

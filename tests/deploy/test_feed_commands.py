@@ -89,6 +89,7 @@ def test_feed_without_a_gateway_says_which_setting_to_change(tmp_path: Path, mon
     ("words", "says"),
     [
         (["none.jsonl"], "none.jsonl cannot be read"),
+        (["-", "-"], "stdin can be read once"),
         (["-", "--rate", "fast"], "lines a second"),
         (["-", "--rate", "0"], "lines a second"),
         (["-", "--gateway", "127.0.0.1:8080"], "http(s)://host"),
@@ -100,6 +101,18 @@ def test_feed_asks_for_what_it_can_use(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["feed", *words], input="")
     assert (done.exit_code, says in done.output) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["feed", "import"])
+def test_a_history_is_never_overwritten_by_the_file_of_its_refused_lines(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path, *GOOD)
+    before = path.read_bytes()
+    done = CliRunner().invoke(app, [command, str(path), "--dead-letters", "history.jsonl"])
+    assert (done.exit_code, "would be overwritten" in done.output) == (2, True)
+    assert path.read_bytes() == before
 
 
 def test_a_send_log_and_the_webhooks_of_one_pair_tell_one_story(tmp_path: Path) -> None:
