@@ -2,7 +2,8 @@
 
 Owns the set-up. Lines of libraries keep the words of their template and lose their arguments, faults keep their type
 and place and lose their text: ClickHouse's texts quote the row they choked on, phone numbers included. The Kafka client
-would repeat an outage many times a second: we say it once.
+would repeat an outage many times a second: we say it once. (The streams reduce theirs likewise, in `streams.spoken`:
+the two sides share nothing that runs.)
 """
 
 import logging

@@ -5,7 +5,6 @@ library's line keeps the words of its template and loses its arguments; a fault 
 """
 
 import logging
-import re
 import sys
 import time
 from typing import Final, TextIO
@@ -13,13 +12,11 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from streams.spoken import fault_of, words_of
 from streams.worker.exits import told
 
 QUIET_S: Final = 10.0
 """Without a broker aiokafka writes thousands of lines; one of each kind in this time says as much."""
-BEFORE_QUOTES: Final = re.compile(r"[\n\d'\"(<{=]")
-"""Where the words of a template may end and a quote begin: asyncio puts arguments and results into its templates."""
-
 REPLICA: Final = "replica"
 """The name under which `streams.kafka.replica` speaks."""
 
@@ -35,17 +32,14 @@ def _without_content(_logger: WrappedLogger, _method: str, line: EventDict) -> E
     record: logging.LogRecord = line["_record"]
     line.pop("stack_info", None)
     if not _ours(record):
-        line["event"] = BEFORE_QUOTES.split(str(record.msg), maxsplit=1)[0].strip()
-    if (given := line.pop("exc_info", None)) and given[1] is not None:
-        line["fault"] = told(given[1])
-    return line
+        line["event"] = words_of(record)
+    return _fault_told(_logger, _method, line)
 
 
 def _fault_told(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     """A fault of a structlog line, in each form it may be given, by type and place."""
-    given = line.pop("exc_info", None)
-    fault = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
-    if isinstance(fault, BaseException):
+    fault = fault_of(line)
+    if fault is not None:
         line["fault"] = told(fault)
     return line
 
