@@ -8,7 +8,6 @@ how it is read, and that is the worker's.
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -16,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from schemas.codec import Unreadable, path_of
 from schemas.events import EARLIEST_AT, LATEST_AT, Origin, RequestKind
 from schemas.ids import PHONE_NUMBER_ID, WA_ID, user_of
+from schemas.instants import NO_ZONE, read_instant, whole
 
 MAX_ACTIONS: Final = 1_000
 _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -27,24 +27,15 @@ def instant(value: object) -> int:
     is allowed.
     """
     allowed = "give whole epoch seconds or RFC 3339 with a zone, between 2015 and 2100"
-    if isinstance(value, str):
-        if value.isascii() and value.isdigit() and len(value) <= 16:
-            value = int(value)
-        else:
-            try:
-                moment = datetime.fromisoformat(value.upper())
-            except ValueError:
-                raise ValueError(allowed) from None
-            if moment.tzinfo is None:
-                raise ValueError(f"no zone; {allowed}")
-            value = int(moment.timestamp())
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(allowed)
-    if value > LATEST_AT and EARLIEST_AT <= value // 1000 < LATEST_AT:
+    try:
+        at = read_instant(value)
+    except ValueError as fault:
+        raise ValueError(f"no zone; {allowed}" if str(fault) == NO_ZONE else allowed) from None
+    if at > LATEST_AT and EARLIEST_AT <= at // 1000 < LATEST_AT:
         raise ValueError("these are milliseconds; give epoch seconds")
-    if not EARLIEST_AT <= value < LATEST_AT:
+    if not EARLIEST_AT <= at < LATEST_AT:
         raise ValueError(allowed)
-    return value
+    return at
 
 
 def _number(value: str) -> str:
@@ -94,7 +85,7 @@ Display = Annotated[str, AfterValidator(_display)]
 Country = Annotated[str, AfterValidator(_country)]
 Id = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
 Text = Annotated[str, Field(max_length=512), AfterValidator(_without_control)]
-ErrorCode = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+ErrorCode = Annotated[int, Field(strict=True, ge=0, lt=1 << 31), BeforeValidator(whole)]
 
 
 class TemplateSent(BaseModel):

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from schemas.actions import Id, Instant, PhoneNumberId, Text, faults_of
 from schemas.events import Origin
 from schemas.ids import PHONE_NUMBER_ID
+from schemas.instants import whole
 
 MAX_ADDRESS: Final = 4_096
 ABOUT_A_PAIR: Final = frozenset({"messages", "calls", "call_permissions"})
@@ -93,7 +94,7 @@ class Answered(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    status: Annotated[int, Field(strict=True, ge=100, le=599)]
+    status: Annotated[int, Field(strict=True, ge=100, le=599), BeforeValidator(whole)]
     body: Any = None
     headers: Annotated[None, BeforeValidator(_no_headers)] = None
 

@@ -19,6 +19,7 @@ MODULES: Final = (
     "schemas.codec",
     "schemas.envelope",
     "schemas.ids",
+    "schemas.instants",
     "schemas.mark_lists",
     "schemas.state_row",
     "streams.permission.announce",

@@ -7,19 +7,17 @@ the path to it, and no reason quotes a value.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
 from schemas.codec import canonical
 from schemas.events import EARLIEST_AT, LATEST_AT
 from schemas.ids import PHONE_NUMBER_ID, WA_ID, user_of
+from schemas.instants import read_instant, whole
 from streams.providers.translation import Refused
 
 MAX_ID: Final = 512
 MAX_SECONDS: Final = 1 << 31
-_EXACT: Final = 2.0**53
-"""Up to here a float is one integer."""
 _WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
 
 
@@ -79,11 +77,6 @@ def user_name(value: Any, path: str) -> str | None:
     return user
 
 
-def whole(value: Any) -> Any:
-    """A float with a whole value as that integer, since some writers of JSON have no other number; else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value
-
-
 def instant(value: Any, path: str) -> int | None:
     """Epoch seconds of an instant; None when absent.
 
@@ -92,21 +85,12 @@ def instant(value: Any, path: str) -> int | None:
     """
     if value is None or value == "":
         return None
-    if isinstance(value, str):
-        if value.isascii() and value.isdigit() and len(value) <= 16:
-            value = int(value)
-        else:
-            try:
-                moment = datetime.fromisoformat(value.upper())
-            except ValueError:
-                moment = None
-            if moment is None or moment.tzinfo is None:
-                raise Refused("unreadable_time", path, "neither epoch seconds nor RFC 3339 with a zone")
-            value = int(moment.timestamp())
-    value = whole(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Refused("unreadable_time", path, "neither epoch seconds nor RFC 3339 with a zone")
-    at = value // 1000 if value >= LATEST_AT and EARLIEST_AT <= value // 1000 < LATEST_AT else value
+    try:
+        at = read_instant(value)
+    except ValueError:
+        raise Refused("unreadable_time", path, "neither epoch seconds nor RFC 3339 with a zone") from None
+    if at >= LATEST_AT and EARLIEST_AT <= at // 1000 < LATEST_AT:
+        at //= 1000
     if not EARLIEST_AT <= at < LATEST_AT:
         raise Refused("time_out_of_range", path, "an instant lies between 2015 and 2100")
     return at
@@ -147,6 +131,7 @@ def error_code(errors: Any) -> int | None:
     code = first.get("code") if isinstance(first, dict) else None
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         code = int(code)
+    code = whole(code)
     return code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code < MAX_SECONDS else None
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.events import Reading, ReadStatus
-from streams.providers.fields import MAX_SECONDS, first_of, instant_or_zero, mapping, whole, word
+from schemas.instants import whole
+from streams.providers.fields import MAX_SECONDS, first_of, instant_or_zero, mapping, word
 from streams.providers.translation import Notes, Refused
 
 _STATUSES: Final[dict[str, ReadStatus]] = {

@@ -214,3 +214,10 @@ def test_a_number_without_end_is_a_fault_of_its_field_and_kept_where_nobody_read
     assert faults(read(body, JSON)) == [(0, "$.occurred_at"), (0, "$.error_code")]
     unread = json.dumps(sent(note=huge)).encode()
     assert read(unread, JSON) == Actions((unread,))
+
+
+def test_whole_floats_are_taken_and_kept_as_they_came() -> None:
+    said = b'{"type":"call_started","phone_number_id":"700100200300400","user":"447700900123",'
+    said += b'"call_id":"wacid.TESTCALL0001","occurred_at":1772443800.0}'
+    assert read(said, JSON) == Actions((said,))
+    assert faults(read(said.replace(b"00.0", b"00.5"), JSON)) == [(0, "$.occurred_at")]

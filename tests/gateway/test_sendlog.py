@@ -86,6 +86,13 @@ async def test_exchanges_may_come_as_an_array_or_one_a_line(app: Gateway, cluste
     assert len({header(record.headers, "delivery_id") for _, _, records in cluster.log for record in records}) == 4
 
 
+async def test_whole_floats_are_the_integers_they_are_and_kept_as_they_came(app: Gateway, cluster: Cluster) -> None:
+    said = orjson.dumps(exchange(sent_at=1_772_442_000.0, response={"status": 200.0, "body": {}}))
+    assert (await post(app, said)).status == 202
+    assert cluster.values == [said]
+    assert (await post(app, orjson.dumps(exchange(response={"status": 200.5, "body": {}})))).status == 422
+
+
 async def test_one_bad_exchange_keeps_all_of_them_out(app: Gateway, cluster: Cluster) -> None:
     tomorrow_at = now_ms() // 1000 + 86_400
     reply = await post(app, orjson.dumps([exchange(), exchange(sent_at=...), exchange(sent_at=tomorrow_at), 7]))

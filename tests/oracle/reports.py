@@ -100,5 +100,5 @@ _READERS: Any = {
 }
 
 
-def _instant(value: int | str) -> int:
-    return value if isinstance(value, int) else int(datetime.fromisoformat(value).timestamp())
+def _instant(value: float | str) -> int:
+    return int(datetime.fromisoformat(value).timestamp()) if isinstance(value, str) else int(value)

@@ -56,6 +56,16 @@ def test_a_request_that_was_sent_is_a_fact_that_keeps_the_action() -> None:
     )
 
 
+def test_whole_floats_make_the_same_fact_as_the_integers_they_are() -> None:
+    refused = ACTION | {"type": "request_refused", "action_id": "TEST-1", "error_code": 138_009}
+    whole = refused | {"occurred_at": 1_772_442_000, "retry_at": 1_772_528_400}
+    floats = whole | {"error_code": 138_009.0, "occurred_at": 1_772_442_000.0, "retry_at": 1_772_528_400.0}
+    assert floats["occurred_at"] == whole["occurred_at"]
+    (fact,) = translate("actions", body(whole), RECEIVED_AT).facts
+    (same,) = translate("actions", body(floats), RECEIVED_AT).facts
+    assert encode_fact(same) == encode_fact(fact)
+
+
 def test_an_action_that_is_not_valid_is_parked_with_its_path() -> None:
     done = translate("actions", body(ACTION | {"user": "ann"}), RECEIVED_AT)
     assert [(fault.reason, fault.path) for fault in done.parked] == [("invalid_action", "$.user")]

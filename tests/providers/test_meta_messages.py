@@ -293,7 +293,7 @@ def test_a_failed_status_keeps_its_code() -> None:
     )
 
 
-@pytest.mark.parametrize("code", [131_026, "131026"])
+@pytest.mark.parametrize("code", [131_026, "131026", 131_026.0])
 def test_a_code_is_an_integer_in_whatever_form_it_came(code: object) -> None:
     (fact,) = told(read(envelope(value(statuses=[status("wamid.TESTR", "FAILED", errors=[{"code": code}])]))))
     assert isinstance(fact, MessageStatus)

@@ -52,9 +52,10 @@ def test_a_line_that_is_cut_says_the_same_as_one_that_is_parsed(line: dict[str, 
         {"delivery_id": "test-1"} | REPLY,
         REPLY | {"received_at": T0 + 1},
         REPLY | {"received_at": str(T0 + 1)},
+        REPLY | {"received_at": float(T0 + 1)},
         in_base64(REPLY),
     ],
-    ids=["other order", "key behind", "key before", "epoch seconds", "seconds as text", "base64"],
+    ids=["other order", "key behind", "key before", "epoch seconds", "seconds as text", "a whole float", "base64"],
 )
 def test_every_form_of_a_line_means_the_same(line: dict[str, Any]) -> None:
     assert read(line) == read(REPLY)

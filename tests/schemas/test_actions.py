@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import jsonschema
+import orjson
 import pytest
 
-from schemas.actions import ACTION_TYPES, ACTIONS, RequestSentAction, check_action
+from schemas import generate
+from schemas.actions import ACTION_TYPES, ACTIONS, RequestRefusedAction, RequestSentAction, check_action
 
 GOOD: dict[str, Any] = {
     "type": "request_sent",
@@ -19,7 +22,9 @@ GOOD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("at", ["2026-03-02T09:00:00Z", "2026-03-02T10:00:00+01:00", 1_772_442_000, "1772442000"])
+@pytest.mark.parametrize(
+    "at", ["2026-03-02T09:00:00Z", "2026-03-02T10:00:00+01:00", 1_772_442_000, "1772442000", 1_772_442_000.0]
+)
 def test_an_instant_is_epoch_seconds_or_rfc_3339(at: object) -> None:
     action = check_action(GOOD | {"occurred_at": at})
     assert isinstance(action, RequestSentAction)
@@ -42,6 +47,9 @@ def test_unknown_fields_are_no_fault() -> None:
         ({"occurred_at": "2026-03-02T09:00:00"}, "$.occurred_at", "zone"),
         ({"occurred_at": -5}, "$.occurred_at", "2015"),
         ({"occurred_at": True}, "$.occurred_at", "RFC 3339"),
+        ({"occurred_at": 1_772_442_000.5}, "$.occurred_at", "whole"),
+        ({"occurred_at": 1_772_442_000_000.0}, "$.occurred_at", "milliseconds"),
+        ({"occurred_at": float("inf")}, "$.occurred_at", "whole"),
         ({"message_id": ""}, "$.message_id", "at least 1"),
         ({"message_id": "wamid.TEST\n0001"}, "$.message_id", "control characters"),
         ({"message_id": "wamid.TEST\x000001"}, "$.message_id", "control characters"),
@@ -112,6 +120,8 @@ def test_every_field_of_the_smallest_action_is_needed(kind: str) -> None:
     [
         ("request_refused", {"error_code": "138009"}, "$.error_code", "integer"),
         ("request_refused", {"error_code": True}, "$.error_code", "integer"),
+        ("request_refused", {"error_code": 138_009.5}, "$.error_code", "integer"),
+        ("request_refused", {"error_code": -1.0}, "$.error_code", "greater than"),
         ("request_refused", {"error_code": -1}, "$.error_code", "greater than"),
         ("call_refused", {"retry_at": "later"}, "$.retry_at", "RFC 3339"),
         ("call_refused", {"action_id": ""}, "$.action_id", "at least 1"),
@@ -172,3 +182,17 @@ def test_every_form_of_rfc_3339_is_read(at: str) -> None:
     action = check_action(GOOD | {"occurred_at": at})
     assert isinstance(action, RequestSentAction)
     assert action.occurred_at == 1_772_442_000
+
+
+def test_a_whole_float_is_the_whole_number_it_is_as_the_schema_says() -> None:
+    told = action("request_refused") | {
+        "occurred_at": 1_772_442_000.0,
+        "error_code": 138_009.0,
+        "retry_at": 1.7725284e9,
+    }
+    schema = orjson.loads((generate.FOLDER / "action.request_refused.v1.json").read_bytes())
+    jsonschema.Draft202012Validator(schema).validate(told)
+    found = check_action(told)
+    assert isinstance(found, RequestRefusedAction)
+    assert (found.occurred_at, found.error_code, found.retry_at) == (1_772_442_000, 138_009, 1_772_528_400)
+    assert {type(found.occurred_at), type(found.error_code), type(found.retry_at)} == {int}
