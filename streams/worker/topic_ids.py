@@ -3,9 +3,9 @@
 A topic that was deleted and made anew gets another id from its broker, whatever it holds by now. Offsets tell it only
 while the new one is shorter (`places`): once it has grown past where a store stands, the store's rows and the topic's
 would be joined as if one continued the other. So the id of each state topic is kept beside its stores, and compared
-when a worker starts. Owns the file, the request (Metadata 12, which aiokafka does not have) and the refusal. Refuses to
-judge where a broker tells no ids (old ones): there it is as if nobody had looked. Refuses to start where it could only
-not be told just now: a fault of the moment must not pass for "no ids" or "no store".
+when a worker starts. Owns the file and the refusal; `broker_ids` asks. Refuses to judge where a broker tells no ids
+(old ones): there it is as if nobody had looked. Refuses to start where it could only not be told just now: a fault of
+the moment must not pass for "no ids" or "no store".
 """
 
 import asyncio
@@ -15,34 +15,15 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, NoReturn
-from uuid import UUID
 
 import orjson
 import rocksdict
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    IncompatibleBrokerVersion,
-    KafkaError,
-    UnknownTopicOrPartitionError,
-    UnsupportedVersionError,
-    for_code,
-)
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    AbstractType,
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Schema,
-    TaggedFields,
-)
+from aiokafka.errors import KafkaError
 from faust.stores.rocksdb import Store
 
+from streams.worker.broker_ids import ids_of
 from streams.worker.codes import Code
 from streams.worker.fitness import STATE
 from streams.worker.places import REBUILD
@@ -54,108 +35,6 @@ log = logging.getLogger(__name__)
 
 FILE: Final = "topic-ids.json"
 STORES: Final = {"permission.state": "pairs-*.db", "business.state": "numbers-*.db"}
-NO_ID: Final = UUID(int=0)
-OLD_BROKER: Final = (IncompatibleBrokerVersion, UnsupportedVersionError, NotImplementedError)
-"""What aiokafka raises where a broker does not know the request: asking again would change nothing."""
-
-
-class Uuid(AbstractType[UUID]):
-    """Sixteen bytes."""
-
-    @classmethod
-    def encode(cls, value: UUID) -> bytes:
-        return value.bytes
-
-    @classmethod
-    def decode(cls, data: BytesIO) -> UUID:
-        return UUID(bytes=data.read(16))
-
-
-class _Answer(Response):
-    API_KEY = 3
-    API_VERSION = 12
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("name", CompactString("utf-8")),
-                ("topic_id", Uuid),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition_index", Int32),
-                        ("leader_id", Int32),
-                        ("leader_epoch", Int32),
-                        ("replica_nodes", CompactArray(Int32)),
-                        ("isr_nodes", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("topic_authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _Struct(RequestStruct):
-    FLEXIBLE_VERSION = True
-    API_KEY = 3
-    API_VERSION = 12
-    RESPONSE_TYPE = _Answer
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(("topic_id", Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields)),
-        ),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _Ask(Request[_Struct]):
-    API_KEY = 3
-
-    def __init__(self, topics: Iterable[str]) -> None:
-        self._topics = list(topics)
-
-    def build(self, request_struct_class: type[_Struct]) -> _Struct:
-        return request_struct_class([(NO_ID, name, {}) for name in self._topics], False, False, {})
-
-
-async def ids_of(bootstrap: str, topics: Iterable[str]) -> dict[str, str] | str:
-    """The id of each topic that is there and has one, or why this broker tells none. Raises what may pass."""
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
-        answer = await admin._send_request(_Ask(topics))  # noqa: SLF001 - it has no method for it
-        for code, name, *_ in answer.topics:
-            if code not in (0, UnknownTopicOrPartitionError.errno):
-                raise for_code(code)(f"error {code} of {name}")
-    except OLD_BROKER as fault:
-        return type(fault).__name__
-    finally:
-        await admin.close()
-    return {row[1]: str(row[2]) for row in answer.topics if row[0] == 0 and row[2] != NO_ID}
 
 
 async def check_ids(settings: WorkerSettings) -> None:

@@ -18,12 +18,13 @@ from faust.stores.rocksdb import Store
 
 from deploy.cluster import delete_topics
 from deploy.topics import create_topics
-from streams.worker import topic_ids
+from streams.worker import broker_ids, topic_ids
+from streams.worker.broker_ids import ids_of
 from streams.worker.codes import Code
 from streams.worker.settings import WorkerSettings
 from streams.worker.startup import Unfit
 from streams.worker.stores import FULL, TRANSIENT
-from streams.worker.topic_ids import FILE, check_ids, ids_of, kept_ids
+from streams.worker.topic_ids import FILE, check_ids, kept_ids
 from tests.worker.live import PARTITIONS, Scene, bare, scene
 from tests.worker.seeded import raw_past, straight_fold
 
@@ -127,7 +128,7 @@ def rows(ids: dict[str, str], **errors: int) -> SimpleNamespace:
 
 def answers(monkeypatch: pytest.MonkeyPatch, *given: object) -> Broker:
     stub = Broker(*given)
-    monkeypatch.setattr(topic_ids, "AIOKafkaAdminClient", stub)
+    monkeypatch.setattr(broker_ids, "AIOKafkaAdminClient", stub)
     monkeypatch.setattr(topic_ids, "TRY_EVERY_S", 0.0)
     return stub
 
