@@ -7,16 +7,24 @@ In each of them a secret may instead be named by a file (`…_FILE`). An empty v
 """
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import SecretStr
-
-from deploy.names import SECRETS, Named, Names
-from deploy.sources import PREFIX, ConfigError, Found, believed, dotenv, known, one_line, understood
+from deploy.names import SECRETS, Names
+from deploy.secret_files import (
+    OPENS_THE_GATEWAY,
+    PROVIDER_OF,
+    ApiKeys,
+    keys_kept_in,
+    pairs,
+    provider_tokens,
+    texts,
+    with_secrets_of,
+)
+from deploy.sources import PREFIX, ConfigError, Found, believed, dotenv, known, understood
 
 if TYPE_CHECKING:
     from projections.settings import ProjectionSettings
@@ -27,16 +35,6 @@ if TYPE_CHECKING:
     from streams.worker.settings import WorkerSettings
 
 SECRETS_FILE: Final = "secrets.env"
-PROVIDER_OF: Final = {
-    "gupshup_tokens": "gupshup",
-    "infobip_tokens": "infobip",
-    "d360_tokens": "360dialog",
-    "ycloud_tokens": "ycloud",
-    "zernio_tokens": "zernio",
-}
-"""By setting: whose shared secrets these are."""
-OPENS_THE_GATEWAY: Final = frozenset({"meta_app_secrets", "meta_verify_tokens", "api_keys", *PROVIDER_OF})
-"""Secrets a running gateway reads again when their file changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +141,8 @@ def _config(found: Mapping[str, Found]) -> Config:
 
 
 def gateway_settings(config: Config) -> "GatewaySettings":
-    from streams.gateway.settings import GatewaySettings, SecretFile
+    from streams.gateway.settings import GatewaySettings
+    from streams.rotation import SecretFile
 
     names = config.names
     return GatewaySettings(
@@ -151,41 +150,16 @@ def gateway_settings(config: Config) -> "GatewaySettings":
         topic_prefix=names.topic_prefix,
         bind=names.bind,
         port=names.gateway_port,
-        meta_app_secrets=_pairs(names.meta_app_secrets),
-        meta_verify_tokens=_texts(names.meta_verify_tokens),
+        meta_app_secrets=pairs(names.meta_app_secrets),
+        meta_verify_tokens=texts(names.meta_verify_tokens),
         api_keys=_keys(config),
-        provider_tokens=tuple(chain.from_iterable(_provider_tokens(names, field) for field in sorted(PROVIDER_OF))),
+        provider_tokens=tuple(chain.from_iterable(provider_tokens(names, field) for field in sorted(PROVIDER_OF))),
         secret_files=tuple(
             SecretFile(setting=f"{PREFIX}{field.upper()}_FILE", path=path, read=with_secrets_of(field))
             for field, path in config.files.items()
             if field in OPENS_THE_GATEWAY
         ),
     )
-
-
-def with_secrets_of(field: str) -> Callable[["GatewaySettings", str], "GatewaySettings"]:
-    """What a file of secrets does to the settings of a gateway that is running. ValueError, which quotes nothing, when
-    what it says is not allowed."""
-
-    def read(settings: "GatewaySettings", said: str) -> "GatewaySettings":
-        try:
-            names = understood({field: Found(one_line(said), "the file")})
-        except ConfigError as fault:
-            raise ValueError(str(fault)) from None
-        if field == "meta_app_secrets":
-            return replace(settings, meta_app_secrets=_pairs(names.meta_app_secrets))
-        if field == "meta_verify_tokens":
-            return replace(settings, meta_verify_tokens=_texts(names.meta_verify_tokens))
-        if field == "api_keys":
-            return replace(settings, api_keys=_pairs(names.api_keys))
-        by_field = {
-            other: tuple(one for one in settings.provider_tokens if one[0] == provider)
-            for other, provider in sorted(PROVIDER_OF.items())
-        }
-        by_field[field] = _provider_tokens(names, field)
-        return replace(settings, provider_tokens=tuple(chain.from_iterable(by_field.values())))
-
-    return read
 
 
 def worker_settings(config: Config, number: int = 1, generation: int | None = None) -> "WorkerSettings":
@@ -221,6 +195,7 @@ def api_settings(config: Config) -> "ApiSettings":
         bind=names.bind,
         port=names.api_port,
         api_keys=_keys(config),
+        keys_again=_keys_again(config),
         policy=config.policy(),
     )
 
@@ -239,21 +214,15 @@ def projection_settings(config: Config, generation: int | None = None) -> "Proje
         bind=names.bind,
         port=names.analytics_port,
         api_keys=_keys(config),
+        keys_again=_keys_again(config),
         park_until_at=names.park_until,
     )
 
 
-def _keys(config: Config) -> tuple[tuple[str, str], ...]:
-    return _pairs(config.names.api_keys)
+def _keys(config: Config) -> ApiKeys:
+    return pairs(config.names.api_keys)
 
 
-def _pairs(secrets: tuple[Named, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((one.id, one.secret.get_secret_value()) for one in secrets)
-
-
-def _texts(secrets: tuple[SecretStr, ...]) -> tuple[str, ...]:
-    return tuple(one.get_secret_value() for one in secrets)
-
-
-def _provider_tokens(names: Names, field: str) -> tuple[tuple[str, str], ...]:
-    return tuple((PROVIDER_OF[field], token) for token in _texts(getattr(names, field)))
+def _keys_again(config: Config) -> Callable[[Callable[[ApiKeys], None]], Coroutine[Any, Any, None]] | None:
+    path = config.files.get("api_keys")
+    return None if path is None else keys_kept_in(path, _keys(config))

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from deploy.config import PROVIDER_OF, Config
+from deploy.config import Config
 from deploy.feed_lines import ACTIONS, SEND_LOG
+from deploy.secret_files import PROVIDER_OF
 from schemas.codec import Unreadable
 from streams.replay.lines import Arrival
 

@@ -66,7 +66,7 @@ class _Door:
         await self._app(scope, receive, send)
 
 
-def application(parts: Parts, api_keys: tuple[tuple[str, str], ...]) -> Starlette:
+def application(parts: Parts, keys: Keys) -> Starlette:
     """The ASGI application."""
 
     def to(handler: Callable[[Parts, Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -86,7 +86,7 @@ def application(parts: Parts, api_keys: tuple[tuple[str, str], ...]) -> Starlett
             Route("/readyz", to(_readyz), methods=["GET"]),
             Route("/metrics", to(_metrics), methods=["GET"]),
         ],
-        middleware=[Middleware(_Door, keys=Keys(api_keys))],
+        middleware=[Middleware(_Door, keys=keys)],
         exception_handlers={
             HTTPException: _refused,
             Refused: _store_away,

@@ -17,6 +17,10 @@ class Keys:
     """The configured keys."""
 
     def __init__(self, keys: Iterable[tuple[str, str]]) -> None:
+        self.take(keys)
+
+    def take(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Only these from now on."""
         self._digests = [_digest(f"{name}:{secret}".encode()) for name, secret in keys if name and secret]
 
     def fit(self, authorization: str | None) -> bool:

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from projections.app import Parts, application
 from projections.faults import ProjectionFault, TooManyParked
+from projections.keys import Keys
 from projections.loader import Loader
 from projections.logs import set_up
 from projections.metrics import Metrics
@@ -44,10 +45,10 @@ async def _run(settings: ProjectionSettings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    parts = Parts(Metrics())
+    parts, keys = Parts(Metrics()), Keys(settings.api_keys)
     server = _Server(
         uvicorn.Config(
-            application(parts, settings.api_keys),
+            application(parts, keys),
             host=settings.bind,
             port=settings.port,
             log_config=None,
@@ -58,6 +59,7 @@ async def _run(settings: ProjectionSettings) -> int:
         )
     )
     serving = asyncio.create_task(_serve(server, stop))
+    rotating = asyncio.create_task(settings.keys_again(keys.take)) if settings.keys_again is not None else None
     code = 0
     try:
         await _work(settings, parts, stop)
@@ -72,6 +74,8 @@ async def _run(settings: ProjectionSettings) -> int:
     finally:
         stop.set()
         server.should_exit = True
+        if rotating is not None:
+            rotating.cancel()
         served = await serving
         if parts.store is not None:
             await asyncio.to_thread(parts.store.close)  # waits for what is still being inserted or asked

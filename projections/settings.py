@@ -1,7 +1,12 @@
 """What the projection must be told. Owns defaults and their units; refuses to read the environment (deploy does)."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+ApiKeys = tuple[tuple[str, str], ...]
+"""(id, secret); of one id the current before the previous."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +20,11 @@ class ProjectionSettings:
     clickhouse_url: str | None = field(default=None, repr=False)  # may carry a password
     bind: str = "127.0.0.1"
     port: int = 8082
-    api_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    api_keys: ApiKeys = field(default=(), repr=False)
+    keys_again: Callable[[Callable[[ApiKeys], None]], Coroutine[Any, Any, None]] | None = field(
+        default=None, repr=False
+    )
+    """Hands on what the keys have become, until cancelled, where they are kept in a file."""
     flush_rows: int = 10_000
     flush_bytes: int = 32 * 1024 * 1024
     flush_after_s: float = 1.0

@@ -64,7 +64,7 @@ class Api(FastAPI):
         return super().openapi()
 
 
-def build(settings: ApiSettings, rows: Rows, freshness: LagSource, numbers: Directory | None = None) -> Api:
+def build(settings: ApiSettings, keys: Keys, rows: Rows, freshness: LagSource, numbers: Directory | None = None) -> Api:
     """The application over a replica and whoever knows how fresh it is.
 
     `numbers`: what is known of business numbers; by default what the policy file says.
@@ -80,16 +80,16 @@ def build(settings: ApiSettings, rows: Rows, freshness: LagSource, numbers: Dire
     )
     app.add_middleware(Watch, gauges=gauges)
     app.add_exception_handler(HTTPException, _no_route)
-    _add_question(app, settings, rows, freshness, gauges, numbers)
-    _add_number(app, settings, freshness, gauges, numbers)
+    _add_question(app, settings, keys, rows, freshness, gauges, numbers)
+    _add_number(app, settings, keys, freshness, gauges, numbers)
     _add_health(app, settings, rows, freshness, gauges)
     return app
 
 
 def _add_question(
-    app: Api, settings: ApiSettings, rows: Rows, freshness: LagSource, gauges: Gauges, numbers: Directory
+    app: Api, settings: ApiSettings, keys: Keys, rows: Rows, freshness: LagSource, gauges: Gauges, numbers: Directory
 ) -> None:
-    keys, policy, max_lag_s = Keys(settings.api_keys), settings.policy, settings.max_lag_s
+    policy, max_lag_s = settings.policy, settings.max_lag_s
 
     async def ask(request: Request) -> Response:
         path: str = request.scope["path"]
@@ -135,8 +135,10 @@ def _unreadable_number(path: str, gauges: Gauges) -> Response:
     return refuse(path, Trouble.UNAVAILABLE, "what is stored of this number cannot be read by this version")
 
 
-def _add_number(app: Api, settings: ApiSettings, freshness: LagSource, gauges: Gauges, numbers: Directory) -> None:
-    keys, policy, max_lag_s = Keys(settings.api_keys), settings.policy, settings.max_lag_s
+def _add_number(
+    app: Api, settings: ApiSettings, keys: Keys, freshness: LagSource, gauges: Gauges, numbers: Directory
+) -> None:
+    policy, max_lag_s = settings.policy, settings.max_lag_s
 
     async def ask(request: Request) -> Response:
         path: str = request.scope["path"]

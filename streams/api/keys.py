@@ -12,6 +12,10 @@ class Keys:
     """The configured keys, as digests. The same id may stand twice: the present secret and the previous one."""
 
     def __init__(self, keys: tuple[tuple[str, str], ...]) -> None:
+        self.take(keys)
+
+    def take(self, keys: tuple[tuple[str, str], ...]) -> None:
+        """Only these from now on."""
         self._digests = tuple(sha256(f"{name}:{secret}".encode()).digest() for name, secret in keys if name and secret)
 
     def __repr__(self) -> str:

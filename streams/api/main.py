@@ -20,6 +20,7 @@ from schemas.topics import TopicNames
 from streams.api import logs
 from streams.api.app import build
 from streams.api.freshness import Freshness
+from streams.api.keys import Keys
 from streams.api.settings import ApiSettings
 from streams.countries import country_of
 from streams.kafka.replica import Replica
@@ -51,9 +52,10 @@ async def _serve(settings: ApiSettings, door: socket.socket) -> int:
     numbers = Directory(settings.policy, country_of)
     number_rows = Replica(settings.kafka_bootstrap, names.of("business.state"), version_of, numbers.hear)
     freshness = Freshness(settings.kafka_bootstrap, names, replica, number_rows, every_s=settings.check_every_s)
+    keys = Keys(settings.api_keys)
     server = _Server(
         uvicorn.Config(
-            build(settings, replica, freshness, numbers),
+            build(settings, keys, replica, freshness, numbers),
             http="httptools",
             lifespan="off",
             access_log=False,
@@ -68,6 +70,8 @@ async def _serve(settings: ApiSettings, door: socket.socket) -> int:
         loop.add_signal_handler(number, server.leave)
     serving = asyncio.create_task(server.serve([door]))
     parts = [asyncio.create_task(part.run()) for part in (replica, number_rows, freshness)]
+    if settings.keys_again is not None:
+        parts.append(asyncio.create_task(settings.keys_again(keys.take)))
     _log.info("api_listens", bind=settings.bind, port=settings.port, generation=settings.generation)
     await asyncio.wait([serving, *parts], return_when=asyncio.FIRST_COMPLETED)
     failed = [part for part in parts if part.done()]

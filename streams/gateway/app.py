@@ -18,12 +18,12 @@ from streams.gateway.body import BodyReader
 from streams.gateway.counters import ACTIONS, BY_TOKEN, META, OTHER, VERIFICATION, Door
 from streams.gateway.refusals import Refusals
 from streams.gateway.reports import Reports
-from streams.gateway.rotation import Rotation
 from streams.gateway.sendlog import SendLog
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.storing import Store
 from streams.gateway.webhooks import Webhooks
 from streams.kafka.producer import BatchProducer
+from streams.rotation import Rotation
 
 MIN_FLUSH_S: Final = 1.0
 
@@ -56,7 +56,7 @@ class Gateway:
         self._producer = producer
         self.counters = counters.Counters()
         self.admission = Admission(settings)
-        self.rotation = Rotation(settings, self._take)
+        self.rotation = Rotation(settings.secret_files, settings, self._take, every_s=settings.secrets_again_every_s)
         self._take(settings)
         self.counters.unusable = self.rotation.unusable
         self.flushed = True

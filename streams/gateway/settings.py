@@ -4,10 +4,10 @@ Owns the refusal of secrets that would open a door to everyone. Refuses to read 
 secret is written (`deploy.config` does both), and to show a secret.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
+
+from streams.rotation import EVERY_S, SecretFile
 
 EMPTY: Final = "an empty {what} would let everyone in: correct {setting}"
 TOKENS_SETTING: Final = {
@@ -18,16 +18,6 @@ TOKENS_SETTING: Final = {
     "zernio": "CALLGRANT_ZERNIO_TOKENS",
 }
 """By provider: where the shared secrets of its door are set. These are all doors of that kind."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretFile:
-    """A file that holds secrets. `read` gives the settings with what the file says now; ValueError when it says
-    nothing usable, without quoting it."""
-
-    setting: str
-    path: Path
-    read: Callable[["GatewaySettings", str], "GatewaySettings"] = field(repr=False)
 
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -48,10 +38,9 @@ class GatewaySettings:
     """(id, secret); of one id the current before the previous."""
     provider_tokens: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """(provider, shared secret); of one provider the current before the previous."""
-    secret_files: tuple[SecretFile, ...] = ()
+    secret_files: "tuple[SecretFile[GatewaySettings], ...]" = ()
     """Read again while we run: who changes one of them changes the secrets above."""
-    secrets_again_every_s: float = 1.0
-    """A removed secret lets nobody in after at most five seconds; some files of a few bytes are read in that time."""
+    secrets_again_every_s: float = EVERY_S
     max_body_bytes: int = MAX_BODY_BYTES
     """Meta sends up to 3 MB; a record of the topic takes 4.5 MiB with its headers."""
     read_within_s: float = 5.0

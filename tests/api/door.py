@@ -12,6 +12,7 @@ from schemas.state import PairState
 from schemas.state_row import encode_state
 from streams.api.app import Api, build
 from streams.api.freshness import Lag
+from streams.api.keys import Keys
 from streams.api.settings import ApiSettings
 
 NUMBER = "700100200300400"
@@ -28,6 +29,7 @@ SETTINGS = ApiSettings(
     api_keys=(("test", "s3cret"), ("test", "previous"), ("other", "0ther")),
     policy=DEFAULT_POLICY,
 )
+KEYS = Keys(SETTINGS.api_keys)
 GRANTED = PairState(
     phone_number_id=NUMBER,
     user=USER,
@@ -74,7 +76,7 @@ class Told:
 
 
 def app_of(rows: Rows | None = None, told: Told | None = None, settings: ApiSettings = SETTINGS) -> Api:
-    return build(settings, Rows(GRANTED) if rows is None else rows, told or Told())
+    return build(settings, Keys(settings.api_keys), Rows(GRANTED) if rows is None else rows, told or Told())
 
 
 @asynccontextmanager

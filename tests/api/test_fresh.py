@@ -22,6 +22,7 @@ from schemas.state_row import encode_state, version_of
 from schemas.topics import TopicNames
 from streams.api.app import Api, build
 from streams.api.freshness import Freshness
+from streams.api.keys import Keys
 from streams.countries import country_of
 from streams.kafka.replica import Replica
 from streams.permission.directory import Directory
@@ -92,7 +93,7 @@ async def api_over(bootstrap: str, names: TopicNames, max_lag_s: float = 30.0) -
     settings = dataclasses.replace(SETTINGS, kafka_bootstrap=bootstrap, max_lag_s=max_lag_s)
     parts = [asyncio.create_task(part.run()) for part in (replica, number_rows, freshness)]
     try:
-        yield build(settings, replica, freshness, numbers), freshness
+        yield build(settings, Keys(settings.api_keys), replica, freshness, numbers), freshness
         assert not any(part.done() for part in parts), "a part ended by itself"
     finally:
         for part in parts:

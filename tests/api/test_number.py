@@ -11,7 +11,7 @@ from streams.api.app import build
 from streams.api.number import NumberAnswer
 from streams.countries import country_of
 from streams.permission.directory import Directory
-from tests.api.door import ASKED_AT, GRANTED, NUMBER, SETTINGS, Rows, Told, asking, path, who
+from tests.api.door import ASKED_AT, GRANTED, KEYS, NUMBER, SETTINGS, Rows, Told, asking, path, who
 from tests.permission.test_business import DISPLAY, registered, restricted, seen, switched, template
 
 WEEK_S = 604_800
@@ -28,7 +28,7 @@ def knowing(*facts: NumberFact) -> Directory:
 async def get(
     directory: Directory, url: str, told: Told | None = None, headers: dict[str, str] | None = None, **params: Any
 ) -> httpx.Response:
-    async with asking(build(SETTINGS, Rows(GRANTED), told or Told(), directory), headers) as client:
+    async with asking(build(SETTINGS, KEYS, Rows(GRANTED), told or Told(), directory), headers) as client:
         return await client.get(url, params=params)
 
 
@@ -54,7 +54,7 @@ async def test_a_switch_holds_from_its_instant_on_and_not_before() -> None:
 
 async def test_what_becomes_known_is_in_the_next_answer() -> None:
     directory = knowing()
-    async with asking(build(SETTINGS, Rows(GRANTED), Told(), directory)) as client:
+    async with asking(build(SETTINGS, KEYS, Rows(GRANTED), Told(), directory)) as client:
         maxima = []
         for fact in (None, registered("a", ASKED_AT, "sandbox", "NG")):
             if fact is not None:

@@ -6,9 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from deploy.config import with_secrets_of
+from deploy.secret_files import with_secrets_of
 from streams.gateway.main import run
-from streams.gateway.settings import GatewaySettings, SecretFile
+from streams.gateway.settings import GatewaySettings
+from streams.rotation import SecretFile
 
 PAIRS = ("meta_app_secrets", "api_keys", "provider_tokens")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.config import OPENS_THE_GATEWAY, child_environment, gateway_settings, load
+from deploy.config import child_environment, gateway_settings, load
+from deploy.secret_files import OPENS_THE_GATEWAY
 from streams.gateway.admission import Admission
-from streams.gateway.rotation import MAX_FILE_BYTES, Rotation
 from streams.gateway.settings import GatewaySettings
+from streams.rotation import MAX_FILE_BYTES, Rotation
 from tests.gateway.asgi import ask, gateway, signed
 from tests.gateway.test_doors import BODY, JSON
 from tests.kafka.sessions import Cluster
@@ -28,7 +29,7 @@ class Kept:
         names = {f"CALLGRANT_{field.upper()}_FILE": field for field in said}
         self.settings = gateway_settings(load(names, folder))
         self.taken: list[GatewaySettings] = []
-        self.rotation = Rotation(self.settings, self.taken.append)
+        self.rotation = Rotation(self.settings.secret_files, self.settings, self.taken.append)
 
     def say(self, field: str, text: str) -> None:
         (self.folder / field).write_text(text)
@@ -181,9 +182,9 @@ async def test_a_running_gateway_takes_the_new_secret_and_later_refuses_the_old_
 
 async def test_the_files_are_read_every_so_often_until_the_end(tmp_path: Path) -> None:
     kept = Kept(tmp_path, meta_app_secrets="old")
-    settings = dataclasses.replace(kept.settings, secrets_again_every_s=0.001)
+    settings, files = kept.settings, kept.settings.secret_files
     changed = asyncio.Event()
-    keeping = asyncio.create_task(Rotation(settings, lambda _: changed.set()).keep())
+    keeping = asyncio.create_task(Rotation(files, settings, lambda _: changed.set(), every_s=0.001).keep())
     kept.say("meta_app_secrets", "new")
     async with asyncio.timeout(5):
         await changed.wait()
@@ -196,9 +197,9 @@ async def test_a_look_that_breaks_is_told_and_the_next_one_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Kept(tmp_path, meta_app_secrets="old")
-    settings = dataclasses.replace(kept.settings, secrets_again_every_s=0.001)
+    settings, files = kept.settings, kept.settings.secret_files
     changed = asyncio.Event()
-    rotation = Rotation(settings, lambda _: changed.set())
+    rotation = Rotation(files, settings, lambda _: changed.set(), every_s=0.001)
     look, faults = rotation.look, [RuntimeError("can't start new thread")]
 
     async def breaks_once() -> None:

@@ -28,7 +28,7 @@ from streams.countries import country_of
 from streams.kafka.replica import Replica
 from streams.permission.directory import Directory
 from streams.worker.exits import Code
-from tests.api.door import SETTINGS, asking
+from tests.api.door import KEYS, SETTINGS, asking
 from tests.replay.playing import play
 from tests.replay.written import DAY, DISPLAY, HOUR, NUMBER, T0, WABA, Line, action, reply, restricted, user, webhook
 from tests.worker.live import Scene, scene
@@ -127,7 +127,7 @@ async def api_over(bootstrap: str, names: TopicNames) -> AsyncIterator[Asked]:
     freshness = Freshness(bootstrap, names, pairs, rows, every_s=0.2)
     parts = [asyncio.create_task(part.run()) for part in (pairs, rows, freshness)]
     try:
-        async with asking(build(SETTINGS, pairs, freshness, directory)) as client:
+        async with asking(build(SETTINGS, KEYS, pairs, freshness, directory)) as client:
             yield Asked(client)
         assert not any(part.done() for part in parts), "a part ended by itself"
     finally:

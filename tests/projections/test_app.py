@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from projections.app import OPEN_PATHS, Parts, application
+from projections.keys import Keys
 from projections.metrics import Metrics
 from projections.page.render import CONTENT_SECURITY_POLICY
 from projections.progress import PartitionProgress, Phase, Progress, ProgressUnknown
@@ -42,7 +43,7 @@ class StandingStill:
 
 
 def client_of(parts: Parts, *, key: bool = True) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(application(parts, KEYS), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(application(parts, Keys(KEYS)), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://page", auth=KEYS[0] if key else None)
 
 

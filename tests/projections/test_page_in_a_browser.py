@@ -15,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from projections.app import application
+from projections.keys import Keys
 from projections.page.figures import CAUSES, CLASSES, STEPS
 from projections.store import Store
 from tests.ports import free_port
@@ -47,7 +48,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 def origin(embedded: Store) -> Iterator[str]:
     """The page over a socket, in this process: the store takes no second one."""
     port = free_port()
-    config = uvicorn.Config(application(parts_of(embedded), KEYS), port=port, log_config=None, lifespan="off")
+    config = uvicorn.Config(application(parts_of(embedded), Keys(KEYS)), port=port, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -3,39 +3,56 @@
 Owns when files are read and what an unusable one does: the secrets that held go on holding, the log and a metric say
 so until the file is mended. An empty file is unusable too: whoever empties a file by mistake must not close every
 door, and whoever means to close one removes the setting. Refuses to know what a file says (`SecretFile.read` does), to
-read on the event loop, and to quote.
+read on the event loop, to know whose secrets they are (`deploy.config` hands it to whoever has some), and to quote.
 
 Files are compared by content, not by their times: a mounted secret is swapped by a link, an editor may keep a time.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import structlog
 
-from streams.gateway.settings import GatewaySettings, SecretFile
-
 MAX_FILE_BYTES: Final = 256 * 1024
+EVERY_S: Final = 1.0
+"""A removed secret lets nobody in after at most five seconds; some files of a few bytes are read in that time."""
 
-log = structlog.get_logger("callgrant.gateway")
+Held = TypeVar("Held")
+
+log = structlog.get_logger("callgrant.secrets")
 
 
-class Rotation:
-    """`take` is handed the whole settings whenever a file has changed them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFile(Generic[Held]):
+    """A file that holds secrets. `read` gives what is held with what the file says now; ValueError when it says nothing
+    usable, without quoting it."""
 
-    def __init__(self, settings: GatewaySettings, take: Callable[[GatewaySettings], None]) -> None:
-        self._settings = settings
+    setting: str
+    path: Path
+    read: Callable[[Held, str], Held] = field(repr=False)
+
+
+class Rotation(Generic[Held]):
+    """`take` is handed all that is held whenever a file has changed it. `held`: what the process was started with."""
+
+    def __init__(
+        self, files: Sequence[SecretFile[Held]], held: Held, take: Callable[[Held], None], *, every_s: float = EVERY_S
+    ) -> None:
+        self._files = files
+        self._held = held
         self._take = take
-        self._seen: dict[SecretFile, str] = {}
-        self.unusable: dict[str, bool] = {file.setting: False for file in settings.secret_files}
+        self._every_s = every_s
+        self._seen: dict[SecretFile[Held], str] = {}
+        self.unusable: dict[str, bool] = {file.setting: False for file in files}
         """By setting: whether its file cannot be used now."""
 
     async def keep(self) -> None:
         """Until cancelled."""
-        while self._settings.secret_files:
-            await asyncio.sleep(self._settings.secrets_again_every_s)
+        while self._files:
+            await asyncio.sleep(self._every_s)
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 - no thread to be had, or a defect: the next look may succeed
@@ -43,7 +60,7 @@ class Rotation:
 
     async def look(self) -> None:
         """Read every file once."""
-        for file in self._settings.secret_files:
+        for file in self._files:
             text = await asyncio.to_thread(_text_of, file.path)
             if isinstance(text, OSError | ValueError):
                 self._tell_unusable(file, _why(text))
@@ -52,26 +69,26 @@ class Rotation:
             else:
                 self._read(file, text)
 
-    def _read(self, file: SecretFile, text: str) -> None:
+    def _read(self, file: SecretFile[Held], text: str) -> None:
         try:
-            settings = file.read(self._settings, text)
+            held = file.read(self._held, text)
         except ValueError as fault:
             self._tell_unusable(file, str(fault))
             return
         self._tell_usable(file)
         self._seen[file] = text
-        if settings != self._settings:  # not so when it is what the process was started with
-            self._settings = settings
-            self._take(settings)
+        if held != self._held:  # not so when it is what the process was started with
+            self._held = held
+            self._take(held)
             log.info("secrets_changed", setting=file.setting)
 
-    def _tell_unusable(self, file: SecretFile, why: str) -> None:
+    def _tell_unusable(self, file: SecretFile[Held], why: str) -> None:
         if not self.unusable[file.setting]:
             self.unusable[file.setting] = True
             mend = f"mend the file that {file.setting} names"
             log.warning("secrets_unusable", setting=file.setting, why=why, kept="the secrets before", mend=mend)
 
-    def _tell_usable(self, file: SecretFile) -> None:
+    def _tell_usable(self, file: SecretFile[Held]) -> None:
         if self.unusable[file.setting]:
             self.unusable[file.setting] = False
             log.info("secrets_usable_again", setting=file.setting)
