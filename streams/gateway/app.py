@@ -31,7 +31,7 @@ MIN_FLUSH_S: Final = 1.0
 LINGERS_FOR_S: Final = 1.0
 LINGERS_OVER_BYTES: Final = 8 << 20
 LINGER_AT_ONCE: Final = 16
-"""Each may hold some hundred kilobytes that are on their way; beyond this many, a sender may miss why."""
+"""Each may hold some tens of kilobytes that are on their way; beyond this many, a sender may miss why."""
 NO_MORE: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
@@ -68,7 +68,7 @@ class Gateway:
             max_bytes=settings.max_body_bytes,
             within_s=settings.read_within_s,
             large_bytes=settings.large_body_bytes,
-            large_at_once=settings.large_bodies_at_once,
+            large_room_bytes=settings.large_room_bytes,
             max_arriving_bytes=settings.max_arriving_bytes,
         )
         store = Store(settings.topic_prefix, producer, self.counters)

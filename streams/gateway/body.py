@@ -5,22 +5,22 @@ refused before a byte is read; an undeclared or lying one as soon as the limit i
 ever kept.
 
 Decisions bound here
-- What is still arriving occupies memory for a sender nobody has authenticated. A body beyond `large_bytes` needs one of
-  a few places and waits for it; all others together hold at most `max_arriving_bytes`. Who finds no place in time, or
-  no room, hears 503 and sends again.
+- What is still arriving occupies memory for a sender nobody has authenticated. A body beyond `large_bytes` waits until
+  its declared length (undeclared: the most there may be) is free in a room of its own; all others together hold at most
+  `max_arriving_bytes`. Who finds no room, or not in time, hears 503 and sends again.
 - A body under a `Content-Encoding` is refused by its head. A signature is over the bytes as received, and those are
   kept; nothing behind us unpacks them, so a 200 would promise what ends as a dead letter. No provider packs its
   webhooks; a relay that does is told what to change, and Meta repeats for 7 days until it has.
 - A body that comes in one piece, as nearly all do, pays for none of this.
 """
 
-import asyncio
 from collections.abc import Iterable
 from typing import Final, Literal
 
 from streams.gateway import answers
 from streams.gateway.answers import Answer, Receive
 from streams.gateway.deadlines import Deadlines
+from streams.gateway.room import Room
 
 Fault = Literal["too_large", "slow", "busy", "gone"]
 NOT_DECLARED: Final = -1
@@ -44,12 +44,12 @@ class BodyReader:
     """The limits of all doors together."""
 
     def __init__(
-        self, *, max_bytes: int, within_s: float, large_bytes: int, large_at_once: int, max_arriving_bytes: int
+        self, *, max_bytes: int, within_s: float, large_bytes: int, large_room_bytes: int, max_arriving_bytes: int
     ) -> None:
         self._max_bytes = max_bytes
         self._deadlines = Deadlines(within_s)
         self._large_bytes = large_bytes
-        self._large = asyncio.Semaphore(large_at_once)
+        self._large_room = Room(large_room_bytes)
         self._max_arriving_bytes = max_arriving_bytes
         self._arriving_bytes = 0
 
@@ -57,7 +57,8 @@ class BodyReader:
         """The whole body, or why not. `gone`: the sender left before its end."""
         if declared_bytes > self._max_bytes:
             return "too_large"
-        waiting = has_place = False
+        waiting = False
+        taken_bytes = 0  # of the room of large ones
         arriving_bytes = 0  # what this body adds to what all hold together
         try:
             with self._deadlines.wait():
@@ -72,21 +73,22 @@ class BodyReader:
                     if not message["more_body"]:
                         return bytes(body) + part if body else part
                     body += part
-                    if has_place:
+                    if taken_bytes:
                         continue
                     arriving_bytes += len(part)
                     self._arriving_bytes += len(part)
                     if self._arriving_bytes > self._max_arriving_bytes:
                         return "busy"
                     if max(declared_bytes, len(body)) > self._large_bytes:
+                        wanted_bytes = declared_bytes if declared_bytes >= len(body) else self._max_bytes
                         waiting = True
-                        await self._large.acquire()
-                        waiting, has_place = False, True
+                        await self._large_room.take(wanted_bytes)
+                        waiting, taken_bytes = False, wanted_bytes
                         self._arriving_bytes -= arriving_bytes
                         arriving_bytes = 0
         except TimeoutError:
             return "busy" if waiting else "slow"
         finally:
             self._arriving_bytes -= arriving_bytes
-            if has_place:
-                self._large.release()
+            if taken_bytes:
+                self._large_room.give_back(taken_bytes)

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
 import structlog
 import uvicorn
@@ -21,6 +21,7 @@ import uvloop
 from schemas.topics import TopicNames
 from streams.gateway import log as logs
 from streams.gateway.app import MIN_FLUSH_S, Gateway
+from streams.gateway.pieces import InPieces
 from streams.gateway.protocol import BoundedHttp, Bounds
 from streams.gateway.settings import TOKENS_SETTING, GatewaySettings
 from streams.kafka.producer import BatchProducer, ProducerLimits
@@ -71,11 +72,12 @@ async def _serve(settings: GatewaySettings, listening: socket.socket) -> int:
     )
     producer = BatchProducer(limits, lambda: KafkaSession(settings.kafka_bootstrap, topics, CLIENT_ID))
     gateway = Gateway(settings, producer)
+    bounds = Bounds(settings.read_within_s, _connections(settings), gateway.count)
     server = _Server(
         uvicorn.Config(
             gateway,
             loop="none",
-            http=BoundedHttp.within(Bounds(settings.read_within_s, _connections(settings), gateway.count)),
+            http=cast("type[asyncio.Protocol]", InPieces.before(BoundedHttp.within(bounds))),  # only ever called
             ws="none",
             lifespan="on",
             log_config=None,

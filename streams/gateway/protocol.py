@@ -19,14 +19,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from streams.gateway.answers import CLOSE, RETRY, Counted, Header, Outcome, Reason
+from streams.gateway.pieces import PIECE_BYTES
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Meta's heads have some hundred bytes; a proxy may add cookies and traces."""
 MAX_HEADERS: Final = 100
+MAX_UNASKED_BYTES: Final = PIECE_BYTES // 2
+"""Of a body that nobody has asked for yet; beyond it a connection is read no further. Nearly every body is smaller."""
 VERSIONS: Final = frozenset({"1.0", "1.1"})
 HOP: Final = frozenset({b"upgrade", b"http2-settings", b"connection"})
 PHRASES: Final = {
@@ -142,7 +144,7 @@ class BoundedHttp(HttpToolsProtocol):
         if cycle.response_complete:
             return
         cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
+        if len(cycle.body) > MAX_UNASKED_BYTES:
             self.flow.pause_reading()
         cycle.message_event.set()
 

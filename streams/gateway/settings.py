@@ -54,9 +54,10 @@ class GatewaySettings:
     """What may wait for the broker, 1 KiB a record at least, so it bounds waiting requests too; more is answered 503 at
     once. Four seconds of 1,000 webhooks a second are a quarter of it."""
     large_body_bytes: int = 64 * 1024
-    """Beyond this a body that is still arriving needs one of the places for large ones."""
-    large_bodies_at_once: int = 4
-    """These places: what senders nobody has authenticated yet can occupy is this times `max_body_bytes`."""
+    """Beyond this a body that is still arriving needs room among the large ones."""
+    large_room_bytes: int = 6 * 1024 * 1024
+    """What these hold together, which is what senders nobody has authenticated yet can occupy; `max_body_bytes` at
+    least. Two of the largest that Meta sends, or six of 1 MiB; they follow each other within milliseconds."""
     max_arriving_bytes: int = 4 * 1024 * 1024
     """What all other bodies that are still arriving may hold together; more is answered 503. A body that arrives in one
     piece never counts."""

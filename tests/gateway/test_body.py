@@ -9,12 +9,14 @@ from streams.gateway.body import BodyReader
 KIB = 1_024
 
 
-def reader(*, within_s: float = 5.0, large_at_once: int = 2, max_arriving_bytes: int = 1_024 * KIB) -> BodyReader:
+def reader(
+    *, within_s: float = 5.0, large_room_bytes: int = 128 * KIB, max_arriving_bytes: int = 1_024 * KIB
+) -> BodyReader:
     return BodyReader(
         max_bytes=64 * KIB,
         within_s=within_s,
         large_bytes=8 * KIB,
-        large_at_once=large_at_once,
+        large_room_bytes=large_room_bytes,
         max_arriving_bytes=max_arriving_bytes,
     )
 
@@ -84,7 +86,7 @@ async def test_a_sender_that_leaves_gets_no_answer() -> None:
 
 
 async def test_only_so_many_large_bodies_are_read_at_once_and_small_ones_pass_them() -> None:
-    bodies = reader(large_at_once=1)
+    bodies = reader(large_room_bytes=64 * KIB)
     go_on = asyncio.Event()
 
     async def the_rest() -> dict[str, Any]:
@@ -103,8 +105,27 @@ async def test_only_so_many_large_bodies_are_read_at_once_and_small_ones_pass_th
     assert (await first, await second) == (large + b"z", large + b"y")
 
 
-async def test_a_large_body_without_a_place_in_time_is_told_to_come_again() -> None:
-    bodies = reader(within_s=0.1, large_at_once=0)
+async def test_a_large_body_takes_its_declared_length_of_the_room_and_no_more() -> None:
+    bodies = reader(large_room_bytes=64 * KIB)
+    go_on = asyncio.Event()
+
+    async def the_rest() -> dict[str, Any]:
+        await go_on.wait()
+        return {"type": "http.request", "body": b"z", "more_body": False}
+
+    large = b"x" * 9 * KIB
+    waiting = [asyncio.create_task(bodies.read(Sender(large, then=the_rest), len(large) + 1)) for _ in range(6)]
+    await asyncio.sleep(0)
+    assert await bodies.read(Sender(large, b"y"), len(large) + 1) == large + b"y"
+    late = asyncio.create_task(bodies.read(Sender(large, b"y")))  # undeclared: it may become as large as any
+    await asyncio.sleep(0)
+    assert not late.done()
+    go_on.set()
+    assert await asyncio.gather(*waiting, late) == [large + b"z"] * 6 + [large + b"y"]
+
+
+async def test_a_large_body_without_room_in_time_is_told_to_come_again() -> None:
+    bodies = reader(within_s=0.1, large_room_bytes=0)
     assert await bodies.read(Sender(b"x" * 9 * KIB, b"y")) == "busy"
     assert await bodies.read(Sender(b"x", b"y"), 9 * KIB) == "busy"
 
