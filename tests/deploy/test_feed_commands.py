@@ -108,6 +108,7 @@ def test_a_history_is_never_overwritten_by_the_file_of_its_refused_lines(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("structlog.configure", lambda **_: None)  # it would hold for all tests of this process
     path = written(tmp_path, *GOOD)
     before = path.read_bytes()
     done = CliRunner().invoke(app, [command, str(path), "--dead-letters", "history.jsonl"])
