@@ -17,6 +17,7 @@ from schemas.events import (
     ReadingTaken,
     RequestRefused,
     RequestSent,
+    UserNumberChanged,
 )
 
 Kind = Literal["accepted_temporary", "accepted_permanent", "declined"]
@@ -61,7 +62,12 @@ def _text_of_the_rest(fact: PairFact) -> bytes:
     elif isinstance(fact, RequestRefused | CallRefused):
         rest = [fact.error_code, fact.retry_at, fact.campaign, fact.origin]
     elif isinstance(fact, ReadingTaken):
-        rest = ["read_none" if fact.status == "no_permission" else f"read_{fact.status}", fact.expires_at]
+        what = "read_none" if fact.status == "no_permission" else f"read_{fact.status}"
+        allows = (1 if fact.can_request else 0) + (2 if fact.can_call else 0)
+        rest = [what, fact.expires_at if fact.status == "temporary" else None, None, None, allows]
+        rest.append(1 if "status" in fact.inferred else None)
+    elif isinstance(fact, UserNumberChanged):
+        rest = ["moved_away" if fact.role == "old" else "moved_here", None, None, fact.other, None, None]
     else:
         rest = []
     return json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()

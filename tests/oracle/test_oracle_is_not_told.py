@@ -6,6 +6,7 @@ The judge is told of neither: it reads all facts as facts of one name, and all o
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import combinations, permutations
 from typing import Any
 
 from hypothesis import given, note
@@ -21,7 +22,7 @@ from streams.permission.horizon import HORIZON_S
 from streams.permission.number import Number
 from streams.permission.step import pass_time, step
 from tests.oracle.business import Business
-from tests.oracle.histories import BUSINESSES, DAY_S, NUMBER, T0, USER, WEEK_S, histories
+from tests.oracle.histories import BUSINESSES, DAY_S, NUMBER, T0, USER, WEEK_S, histories, reading, refusal, reply
 from tests.oracle.judge import judge
 from tests.oracle.rows import call_rows, grant_rows
 from tests.oracle.test_oracle_agrees import ALONE, all_requests, as_core, boundaries, core_rows, in_order, stored
@@ -101,6 +102,29 @@ def test_no_row_of_a_name_that_only_forwards_stays_beside_those_of_the_user(
     assert in_order(requests) == in_order(all_requests(facts, until, number))
     assert in_order(grants) == in_order(grant_rows(facts, at=until, number=number, **ALONE))
     assert in_order(calls) == in_order(call_rows(facts, NUMBER, USER, until))
+
+
+READINGS: list[dict[str, Any]] = [
+    {"status": status, "expires_at": until, "can_request": asks, "can_call": calls, "inferred": inferred}
+    for status, ends in (("no_permission", [None]), ("temporary", [None, T0 + WEEK_S]), ("permanent", [None]))
+    for until in ends
+    for asks, calls in ((None, None), (False, True))
+    for inferred in ((), ("status",))
+]
+
+
+def test_two_readings_of_one_id_that_differ_are_merged_alike_in_every_order_with_the_link() -> None:
+    before: list[PairFact] = [reply("REPLY0001", T0), refusal("call", "TESTACTION1", T0 + DAY_S - 5, 138012)]
+    plain, at = reading(T0 + DAY_S, "no_permission"), T0 + DAY_S + 1
+    for said, otherwise in combinations(READINGS, 2):
+        one, other = replace(plain, **said), replace(plain, **otherwise, occurred_at=T0 + DAY_S - 1)
+        told: list[PairFact] = [replace(one, user=SCOPED), replace(other, user=SCOPED), link(T0)]
+        both = ([*before, one, other], [*before, other, one])
+        answers = [judge(facts, at=at, number=Business(), **ALONE) for facts in both]
+        for order in permutations(told):
+            states = delivered([*before, *order], Number())
+            answers.append(answer(states[USER], at, DEFAULT_POLICY, Number()))
+        assert all(each == answers[0] for each in answers), (said, otherwise)
 
 
 CHAPTER_S = 50 * DAY_S
