@@ -12,7 +12,7 @@ from schemas.state import PairState
 from streams.permission import calls, refusals, requests
 from streams.permission import number as numbers
 from streams.permission.number import Number
-from streams.permission.standing import Timeline, permission_of, standing_of, timeline
+from streams.permission.standing import Timeline, denials, permission_of, standing_of, timeline
 from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 
 
@@ -132,15 +132,12 @@ def _number_obstacles(line: Timeline, policy: Policy, number: Number) -> list[Ob
     denies.
     """
     at, state, found = line.at, line.state, list[Obstacle]()
-    opened = refusals.opened(state.decisions)
-    # An accepted call (design 15) is one that was picked up: ACCEPTED is the pick-up in Meta's field `calls`.
-    denied = [*opened, *calls.connected_starts(state.calls, "business_initiated")]
-    on = [*opened, *calls.connected_starts(state.calls)]  # a call of the user, too, needs calling to be on
-    switched_on = numbers.switched_on(number, at)
+    on = [*denials(state, refusals.CALLING_OFF), *numbers.switched_on(number, at)]
     off_since = refusals.latest(state.refusals, refusals.CALLING_OFF)
-    if not numbers.calling_enabled(number, at) or refusals.still_holds(off_since, [*on, *switched_on]):
+    if not numbers.calling_enabled(number, at) or refusals.still_holds(off_since, on):
         found.append(Obstacle("calling_disabled", None))
     country_since = refusals.latest(state.refusals, refusals.COUNTRY)
+    denied = denials(state, refusals.COUNTRY)
     if not numbers.country_supported(number, at, policy) or refusals.still_holds(country_since, denied):
         found.append(Obstacle("country_not_supported", None))
     told = numbers.told_of_restriction(number, at)

@@ -6,7 +6,7 @@ latest receipt. The walk up to there is kept as `Base`, the marks go. A request 
 settled whole or not at all. Spans are seconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from schemas.events import PairFact, UsersLinked
@@ -16,7 +16,7 @@ from schemas.state import Base, PairState
 from streams.permission import refusals
 from streams.permission.calls import begun_at
 from streams.permission.number import Number
-from streams.permission.standing import service_until, timeline
+from streams.permission.standing import denials, service_until, timeline
 from streams.permission.windows import DAY_S, WEEK_S
 
 HORIZON_S: Final = 30 * DAY_S
@@ -71,7 +71,7 @@ def settled(state: PairState, policy: Policy, number: Number, horizon_s: int | N
         ),
         decisions=tuple(word for word in state.decisions if word.at > until),
         requests=tuple(entry for entry in state.requests if _first(entry) > until),
-        refusals=tuple(mark for mark in state.refusals if mark.at > until or _still_blocks(mark, state.refusals)),
+        refusals=tuple(mark for mark in state.refusals if mark.at > until or _still_blocks(mark, state, line.state)),
         calls=tuple(call for call in state.calls if begun_at(call) > until),
         messages=tuple(message for message in state.messages if message.at > until),
     )
@@ -110,7 +110,11 @@ def _last(call: Call) -> int:
     return max((sign for sign in signs if sign is not None), default=begun_at(call))
 
 
-def _still_blocks(mark: Refusal, marks: Sequence[Refusal]) -> bool:
-    """The last word that calling is off or the country not supported holds until something newer denies it."""
-    lasting = (refusals.CALLING_OFF, refusals.COUNTRY)
-    return mark.error_code in lasting and mark.at == refusals.latest(marks, mark.error_code)
+def _still_blocks(mark: Refusal, state: PairState, gone: PairState) -> bool:
+    """The last word that calling is off or the country not supported holds until something newer denies it, which may
+    be settled with it (`gone`).
+    """
+    code = mark.error_code
+    if code not in (refusals.CALLING_OFF, refusals.COUNTRY) or mark.at != refusals.latest(state.refusals, code):
+        return False
+    return refusals.still_holds(mark.at, denials(gone, code))

@@ -14,7 +14,7 @@ from schemas.marks import Call, Decision, Request
 from schemas.policy import Policy
 from schemas.state import PairState, Walked
 from schemas.state_row import decider_named
-from streams.permission import calls, grants, requests, service_window, streak
+from streams.permission import calls, grants, refusals, requests, service_window, streak
 from streams.permission.grants import Grant, Hold
 from streams.permission.number import Number
 from streams.permission.streak import Beat
@@ -515,6 +515,15 @@ def permission_of(hold: Hold) -> dict[str, Any]:
     if hold.grant.expires_at is None:
         return {"status": "permanent"}
     return {"status": "temporary", "expiration_time": hold.grant.expires_at}
+
+
+def denials(state: PairState, code: int) -> list[int]:
+    """When the pair's evidence said otherwise than an error that says that calling is off or the country not supported
+    (design 15): by a reading, or a call that was accepted, that is, picked up. A call of the user, too, needs calling
+    to be on, and says nothing of where we may call from.
+    """
+    direction = None if code == refusals.CALLING_OFF else streak.BUSINESS
+    return [*refusals.opened(state.decisions), *calls.connected_starts(state.calls, direction)]
 
 
 def service_until(line: Timeline) -> int | None:

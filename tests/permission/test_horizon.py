@@ -21,6 +21,7 @@ from tests.permission.story import (
     USER,
     accepted,
     call,
+    connected,
     delivered,
     disposed,
     given,
@@ -153,6 +154,29 @@ def test_what_is_left_behind_is_all_that_the_rules_still_need() -> None:
     assert [mark.action_id for mark in state.refusals] == ["off still", "country"]
     assert (state.decisions, state.requests, state.calls, state.messages) == ((), (), (), ())
     assert state.walked is not None, "the next fact goes on, or finds by which rules its pair was judged"
+
+
+@pytest.mark.parametrize(
+    ("code", "denial", "lifted"),
+    [
+        (138_000, [reading("no_permission", T0 + HOUR, can_request=True)], True),
+        (138_013, [reading("no_permission", T0 + HOUR, can_call=True)], True),
+        (138_000, connected(T0 + HOUR), True),
+        (138_013, connected(T0 + HOUR), True),
+        (138_000, connected(T0 + HOUR, direction="user_initiated"), True),
+        (138_013, connected(T0 + HOUR, direction="user_initiated"), False),
+        (138_000, [reading("no_permission", T0 + HOUR)], False),
+        (138_000, [reading("no_permission", T0 - HOUR, can_request=True)], False),
+    ],
+)
+def test_an_error_that_was_denied_before_it_was_settled_blocks_nothing_afterwards(
+    code: int, denial: list[PairFact], lifted: bool
+) -> None:
+    whole, state = settled_up_to(T0 + 4 * DAY, refused("call", code, T0), *denial)
+    assert state.base is not None
+    assert (state.refusals == ()) is lifted
+    at = T0 + 90 * DAY
+    assert answer(state, at, DEFAULT_POLICY, PRODUCTION) == answer(whole, at, DEFAULT_POLICY, PRODUCTION)
 
 
 def test_an_odd_grant_and_a_dialects_inference_are_left_behind_as_such() -> None:
