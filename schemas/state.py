@@ -40,6 +40,17 @@ class Base(NamedTuple):
     service_at: int
 
 
+class Proof(NamedTuple):
+    """Of settled evidence the few marks from which what is held follows: what is handed on, should the pair turn out
+    to be a user's other name (design 7). Each list in the order of the state's own.
+    """
+
+    decisions: Sequence[Decision] = ()
+    requests: Sequence[Request] = ()
+    refusals: Sequence[Refusal] = ()
+    calls: Sequence[Call] = ()
+
+
 class Walked(NamedTuple):
     """What the walk over the evidence up to `judged_at` came to, so that a fact in order of time continues it.
 
@@ -65,7 +76,8 @@ class PairState(NamedTuple):
     `judged_at`: the latest instant for which changes were announced and rows written; 0 before the first fact.
     `due_at`: when the grant that holds at `judged_at` runs out; None when nothing will.
     `recorded_at`: the latest receipt, the clock of the horizon. `late`: facts beyond the horizon, which change nothing.
-    `dropped`: entries that were pushed out by a bound. `walked`: what was judged so far; None: walk again.
+    `dropped`: entries that were pushed out by a bound. `walked`: what was judged so far; None: walk again. `proof`: of
+    what was settled, where no few marks tell it or nobody may ask for it, None.
     """
 
     phone_number_id: str
@@ -85,6 +97,7 @@ class PairState(NamedTuple):
     dropped: int = 0
     late: int = 0
     walked: Walked | None = None
+    proof: Proof | None = None
 
     @property
     def pair(self) -> Pair:
@@ -127,3 +140,4 @@ class StoredState(BaseModel):
     dropped: int = 0
     late: int = 0
     walked: Walked | None = None
+    proof: Proof | None = None

@@ -12,7 +12,7 @@ import orjson
 
 from schemas.mark_lists import Marks, StateUnreadable, filled, marks_of, unopened
 from schemas.marks import Call, Decision, Link, Message, Refusal, Request
-from schemas.state import Base, PairState, Walked
+from schemas.state import Base, PairState, Proof, Walked
 
 SCHEMA: Final = 1
 LATEST: Final = "="
@@ -91,6 +91,8 @@ def encode_state(state: PairState) -> bytes:
         row["links"] = [tuple(mark) for mark in state.links]
     if state.base is not None:
         row["base"] = tuple(state.base)
+    if state.proof is not None:
+        row["proof"] = [marks_of(kind, marks).raw for kind, marks in zip(_KINDS, state.proof, strict=False)]
     if state.walked is not None:
         row["walked"] = _shorter(state.walked, state.decisions)
     parts = [orjson.dumps(row)[:-1]]
@@ -180,7 +182,7 @@ def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
         if type(alias) is not str:
             raise TypeError("no text")
     decisions, requests, refusals, calls, messages = lists
-    base, walked = row.get("base"), row.get("walked")
+    base, walked, proof = row.get("base"), row.get("walked"), row.get("proof")
     fields = (
         number,
         user,
@@ -199,6 +201,7 @@ def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
         dropped,
         late,
         _walked(walked) if walked is not None else None,
+        _proof(proof) if proof is not None else None,
     )
     return filled(PairState, fields)
 
@@ -208,6 +211,13 @@ def _base(row: list[Any]) -> Base:
     calls = tuple([(call_id, at) for call_id, at in streak])
     told = tuple(flags)
     return Base(until, reason, decided_by, decided_at, told, confirmed, _grant(grant), calls, attempts, service_at)
+
+
+def _proof(row: list[Any]) -> Proof:
+    decisions, requests, refusals, calls = row
+    return Proof(
+        unopened(Decision, decisions), unopened(Request, requests), unopened(Refusal, refusals), unopened(Call, calls)
+    )
 
 
 def _shorter(walked: Walked, decisions: Sequence[Decision]) -> Sequence[Any]:

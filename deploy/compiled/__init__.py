@@ -30,6 +30,7 @@ MODULES: Final = (
     "streams.permission.horizon",
     "streams.permission.identity",
     "streams.permission.onward",
+    "streams.permission.proof",
     "streams.permission.refusals",
     "streams.permission.requests",
     "streams.permission.rows",

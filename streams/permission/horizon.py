@@ -4,6 +4,9 @@ Owns what is settled and when. A fact that is displaced by more than the horizon
 changes nothing; so a mark can be settled once it lies the horizon and the longest life of a request before the pair's
 latest receipt. The walk up to there is kept as `Base`, the marks go. A request and its answers, or a call, are
 settled whole or not at all. Spans are seconds.
+
+What another name of the user hands on was never judged here, however old it is: it counts unless the latest word here
+is newer, and nothing is settled while more of it may be on its way.
 """
 
 from collections.abc import Iterable
@@ -16,6 +19,7 @@ from schemas.state import Base, PairState
 from streams.permission import refusals
 from streams.permission.calls import begun_at
 from streams.permission.number import Number
+from streams.permission.proof import proof_of
 from streams.permission.standing import denials, service_until, timeline
 from streams.permission.windows import DAY_S, WEEK_S
 
@@ -36,16 +40,29 @@ def too_late(state: PairState, fact: PairFact, horizon_s: int | None) -> bool:
     """
     if horizon_s is None or isinstance(fact, UsersLinked):
         return False
-    before_base = state.base is not None and fact.occurred_at <= state.base.until
-    return before_base or fact.recorded_at - fact.occurred_at > horizon_s
+    return fact.recorded_at - fact.occurred_at > horizon_s or (state.base is not None and _is_before(state.base, fact))
 
 
-def settled(state: PairState, policy: Policy, number: Number, horizon_s: int | None) -> PairState:
-    """The state with what lies before the horizon settled; the state itself while there is little to settle."""
+def _is_before(base: Base, fact: PairFact) -> bool:
+    """Whether what was settled already says what the fact could say, or something newer."""
+    if not fact.forwarded:
+        return fact.occurred_at <= base.until
+    call_id = getattr(fact, "call_id", None)
+    return fact.occurred_at <= base.decided_at or any(name == call_id for name, _ in base.streak)
+
+
+def settled(
+    state: PairState, policy: Policy, number: Number, horizon_s: int | None, fact: PairFact | None = None
+) -> PairState:
+    """The state with what lies before the horizon settled; the state itself while there is little to settle. `fact`:
+    what came last.
+    """
     if horizon_s is None or state.version % EVERY:
         return state
-    spans = [*_requests(state), *_calls(state), *[(word.at, word.at) for word in state.decisions]]
     until = state.recorded_at - horizon_s - LIFE_S
+    if fact is not None and fact.forwarded and fact.occurred_at <= until:
+        return state
+    spans = [*_requests(state), *_calls(state), *[(word.at, word.at) for word in state.decisions]]
     if not spans or until - min(first for first, _ in spans) < SLACK_S:
         return state
     while (straddling := [first for first, last in spans if first <= until < last]) != []:
@@ -69,6 +86,7 @@ def settled(state: PairState, policy: Policy, number: Number, horizon_s: int | N
             attempts=(base.attempts if base is not None else 0) + sum(entry.sent_at is not None for entry in gone),
             service_at=service - DAY_S if service is not None else 0,
         ),
+        proof=proof_of(state, line, policy, number),
         decisions=tuple(word for word in state.decisions if word.at > until),
         requests=tuple(entry for entry in state.requests if _first(entry) > until),
         refusals=tuple(mark for mark in state.refusals if mark.at > until or _still_blocks(mark, state, line.state)),

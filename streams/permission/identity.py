@@ -222,9 +222,11 @@ def _of_call(state: PairState, call: Call) -> list[PairFact]:
 
 
 def _settled(state: PairState, base: Base) -> list[PairFact]:
-    """The latest word and the running row, as facts: all that is handed on of what was settled before the link was
-    known.
+    """The latest decision and the running row, as the facts that they were: all that is handed on of what was settled
+    before the link was known. Where no few marks told them, as a plain word and plain calls.
     """
+    if (proof := state.proof) is not None:
+        return facts_of(state._replace(base=None, proof=None, messages=(), **proof._asdict()))
     facts: list[PairFact] = []
     if base.decided_by is not None and base.reason != "number_changed":
         grant = base.grant

@@ -73,7 +73,7 @@ def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horiz
     rules = policy.rules_of(number.profile)
     was = judged_as(state, policy, number, rules)
     if was is number and not due and _is_quiet(fact, state, new):
-        return _stepped(settled(new, policy, number, horizon_s), new.due_at, (), _record(new, NO_ROWS, (), fact))
+        return _stepped(settled(new, policy, number, horizon_s, fact), new.due_at, (), _record(new, NO_ROWS, (), fact))
     walked = goes_on(state, at, rules)
     if walked is not None and (on := onward(state, new, fact, policy, number, walked)) is not None:
         return _gone_on(new, fact, on, policy, number, horizon_s)
@@ -115,7 +115,7 @@ def _gone_on(new: PairState, fact: PairFact, on: Onward, policy: Policy, number:
         new = continued(new, new.due_at, on.walked)
     rows = _told_rows(new, _told_lives(*on.lives), held, _told_call(on.call))
     record = _record(new, rows, changes, fact)
-    return _stepped(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)
+    return _stepped(settled(new, policy, number, horizon_s, fact), new.due_at, tuple(changes), record)
 
 
 def _walked(
@@ -145,7 +145,7 @@ def _walked(
     changes += drifted(state, new, fact, present, after, policy, number)
     changes += announced(new, fact, before, after, policy, number)
     record = _record(new, _rows(new, rows_before, after), changes, fact)
-    return Step(settled(new, policy, number, horizon_s), new.due_at, tuple(changes), record)
+    return Step(settled(new, policy, number, horizon_s, fact), new.due_at, tuple(changes), record)
 
 
 def pass_time(state: PairState, until: int, policy: Policy, number: Number) -> Step:
@@ -229,9 +229,10 @@ def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy:
 
 
 def _handing_on(state: PairState, new: PairState) -> tuple[PairFact, ...]:
-    """All evidence so far, for the canonical pair."""
+    """All evidence so far, for the canonical pair, in order of time: so it is judged there as it came."""
     canonical = new.forwards_to or ""
-    return tuple([forwarded(one, canonical) for one in facts_of(state)])
+    told = sorted(facts_of(state), key=lambda fact: fact.occurred_at)
+    return tuple([forwarded(one, canonical) for one in told])
 
 
 def _forwarding_row(new: PairState) -> PairState:

@@ -71,7 +71,7 @@ def _evidence(state: PairState) -> PairState:
     """The state without its bookkeeping. Not its bytes: marks that nobody looked at are written as they were stored,
     and an earlier version may have stored them in other words.
     """
-    return state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0, walked=None)
+    return state._replace(version=0, judged_at=0, due_at=None, recorded_at=0, late=0, walked=None, proof=None)
 
 
 def _held(state: PairState, other: PairState) -> PairState:

@@ -18,11 +18,23 @@ from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
 from schemas.state_row import decode_state, encode_state
 from streams.permission.answer import answer
-from streams.permission.horizon import HORIZON_S
+from streams.permission.horizon import EVERY, HORIZON_S
 from streams.permission.number import Number
 from streams.permission.step import pass_time, step
 from tests.oracle.business import Business
-from tests.oracle.histories import BUSINESSES, DAY_S, NUMBER, T0, USER, WEEK_S, histories, reading, refusal, reply
+from tests.oracle.histories import (
+    BUSINESSES,
+    DAY_S,
+    NUMBER,
+    T0,
+    USER,
+    WEEK_S,
+    histories,
+    message,
+    reading,
+    refusal,
+    reply,
+)
 from tests.oracle.judge import judge
 from tests.oracle.rows import call_rows, grant_rows
 from tests.oracle.test_oracle_agrees import ALONE, all_requests, as_core, boundaries, core_rows, in_order, stored
@@ -106,8 +118,7 @@ def test_no_row_of_a_name_that_only_forwards_stays_beside_those_of_the_user(
 
 READINGS: list[dict[str, Any]] = [
     {"status": status, "expires_at": until, "can_request": asks, "can_call": calls, "inferred": inferred}
-    for status, ends in (("no_permission", [None]), ("temporary", [None, T0 + WEEK_S]), ("permanent", [None]))
-    for until in ends
+    for status, until in (("no_permission", None), ("temporary", T0 + WEEK_S), ("permanent", None))
     for asks, calls in ((None, None), (False, True))
     for inferred in ((), ("status",))
 ]
@@ -162,3 +173,21 @@ def test_what_was_settled_is_missed_by_no_answer(
     for at in [*data.draw(st.lists(st.sampled_from(turns), max_size=10, unique=True)), turns[-1]]:
         note(f"at {at}, settled until {state.base.until if state.base is not None else None}")
         assert answer(state, at, DEFAULT_POLICY, as_core(number)) == judge(facts, at=at, number=number, **ALONE)
+
+
+@given(histories(), BUSINESSES)
+def test_what_another_name_had_settled_arrives_as_the_judge_says_it_was(
+    facts: list[PairFact], number: Business
+) -> None:
+    later = T0 + 2 * CHAPTER_S
+    told = [*facts, *(message(f"TESTQUIET{place}", later + place) for place in range(EVERY + 1))]
+    states = {user: PairState(phone_number_id=NUMBER, user=user) for user in (SCOPED, USER)}
+    waiting = deque([*(replace(fact, user=SCOPED) for fact in told), link(later + 60)])
+    while waiting:
+        fact = waiting.popleft()
+        done = step(states[fact.user], fact, DEFAULT_POLICY, as_core(number), HORIZON_S)
+        assert not done.late
+        states[fact.user] = decode_state(encode_state(done.state))
+        waiting.extend(done.forwards)
+    for at in (later + 60, later + WEEK_S):
+        assert answer(states[USER], at, DEFAULT_POLICY, as_core(number)) == judge(told, at=at, number=number, **ALONE)
