@@ -5,10 +5,11 @@ Owns the types, causes and ids of changes. Refuses to decide what holds: it comp
 instant.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from schemas.changes import change_id
 from schemas.events import CallConnected, PairFact, ReadingTaken, RequestRefused, RequestSent
+from schemas.ids import derived_id
 from schemas.policy import Policy
 from schemas.state import PairState
 from streams.permission.answer import Usage, calls_of, may_request, reset_of, usage_of
@@ -22,6 +23,8 @@ from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 Change = dict[str, Any]
 FILLING = (RequestSent, CallConnected)
 """What can fill a window."""
+LINK_CONFLICT: Final = "link_conflict"
+"""The anomaly of a scoped id that payloads show for two users. No reply is odd, so it is no flag of a standing."""
 _LOST = {"declined": "permission_declined", "expired": "permission_expired"}
 
 
@@ -125,6 +128,18 @@ def merged(row: PairState, fact: PairFact, before: Timeline, after: Timeline) ->
     data = {"canonical_user": row.forwards_to}
     sides = _side(before), _side(after)
     return _change(row, "pair_merged", "users_linked", fact.occurred_at, sides, fact.fact_id, data)
+
+
+def contradicted(state: PairState, row: PairState, line: Timeline) -> Change:
+    """One scoped id was shown for another user, too: the earliest link holds, the other is an anomaly (design 7). It is
+    told of the link that does not hold, so it is the same whichever came first. `state`: the row before.
+    """
+    (added,) = set(row.links) - set(state.links)
+    other = max(added, min(state.links))
+    data = {"kind": LINK_CONFLICT, "canonical_user": row.forwards_to, "other_user": other.wa_id}
+    fact_id = derived_id("users_linked", row.phone_number_id, row.user, other.wa_id)
+    side = _side(line)
+    return _change(row, "anomaly_raised", LINK_CONFLICT, other.at, (side, side), fact_id, data)
 
 
 def _difference(fact: PairFact, before: Timeline, after: Timeline) -> tuple[str, str, Grant | None]:

@@ -1,5 +1,10 @@
 """One user, several names: a pair known by a business-scoped id hands its evidence to the pair of the wa_id (design 7).
 
+Of two links of one such id the earliest holds, and the other is told as an anomaly; from then on each new fact goes to
+the pair of the one that holds. What was handed on before stays where it went: a mark does not know by which name its
+fact came, and to know it would cost every mark of every pair and a rule for marks that came by both, for what
+WhatsApp's ids rule out: a user who changes the number gets another scoped id (domain 3.11).
+
 Owns the way back from marks to facts. Facts commute and are unique by id, so the canonical pair ends the same
 whenever the link is learned. A forwarded fact carries the fields its mark kept and says that it was forwarded.
 """

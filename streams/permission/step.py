@@ -18,7 +18,7 @@ from schemas.marks import Call, Request
 from schemas.policy import Policy
 from schemas.state import PairState
 from schemas.state_row import continued, judged, row_version
-from streams.permission.announce import FILLING, announced, drifted, merged, ran_out, told_of_expiry
+from streams.permission.announce import FILLING, announced, contradicted, drifted, merged, ran_out, told_of_expiry
 from streams.permission.evolve import evolve
 from streams.permission.grants import Grant
 from streams.permission.horizon import HORIZON_S, settled, too_late
@@ -57,7 +57,7 @@ def step(state: PairState, fact: PairFact, policy: Policy, number: Number, horiz
     hear.
     """
     if state.links:
-        return _handed_on(state, fact)
+        return _doubted(state, _handed_on(state, fact), fact, policy, number)
     if too_late(state, fact, horizon_s):
         late = state._replace(version=state.version + 1, late=state.late + 1)
         return Step(late, state.due_at, record=_record(late, NO_ROWS, (), fact), late=True)
@@ -210,6 +210,17 @@ def _handed_on(state: PairState, fact: PairFact) -> Step:
     if {link.wa_id for link in evidence.links} == {link.wa_id for link in state.links}:
         return Step(new)  # told before, of a later payload: analytics files a fact under its day, and has this one
     return Step(new, record=_record(new, NO_ROWS, (), fact))
+
+
+def _doubted(state: PairState, done: Step, fact: PairFact, policy: Policy, number: Number) -> Step:
+    """The step of a row that forwards, with what it announces where a payload showed another user by the same id: once
+    for each name that was not known.
+    """
+    row = done.state
+    if len(row.links) == len(state.links):
+        return done
+    change = contradicted(state, row, timeline(row, row.judged_at, policy, number))
+    return done._replace(changes=(change,), record=_record(row, NO_ROWS, (change,), fact))
 
 
 def _became_forwarding(state: PairState, new: PairState, fact: PairFact, policy: Policy, number: Number) -> Step:

@@ -12,8 +12,8 @@ from deploy.verify_report import Findings
 from schemas.actions import instant
 from schemas.changes import change_id, encode_change
 from schemas.codec import encode_fact
-from schemas.events import PairFact, PermissionReplied, RequestSent
-from schemas.ids import Pair
+from schemas.events import PairFact, PermissionReplied, RequestSent, UsersLinked
+from schemas.ids import Pair, derived_id
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
 from schemas.state_row import encode_state
@@ -207,6 +207,24 @@ def test_a_grant_that_ran_out_before_its_pair_was_linked_is_no_difference(seed: 
     worker.work(links)
     assert any(change["type"] == "pair_merged" for _, change in worker.changes)
     assert found_in(fold([*(fact for fact in facts if fact.type != "users_linked"), *links], worker)) == NOTHING
+
+
+@pytest.mark.parametrize("ahead_s", [-1, 1])
+def test_a_second_user_of_one_scoped_id_is_no_difference_whichever_link_came_first(ahead_s: int) -> None:
+    facts, worker = past(2, linked=True), Worker(random.Random(2))
+    links = [fact for fact in facts if isinstance(fact, UsersLinked)]
+    ids = {link.user: derived_id("users_linked", link.phone_number_id, link.user, "447700900999") for link in links}
+    facts += [
+        replace(link, wa_id="447700900999", fact_id=ids[link.user], occurred_at=link.occurred_at + ahead_s)
+        for link in {link.user: link for link in reversed(links)}.values()
+    ]
+    worker.work(facts)
+    odd = [change for _, change in worker.changes if change["cause"] == "link_conflict"]
+    assert len(odd) == len(ids) > 1
+    done = fold(facts, worker)
+    assert found_in(done) == NOTHING
+    worker.changes.remove(next(told for told in worker.changes if told[1] is odd[0]))
+    assert found_in(fold(facts, worker)) != NOTHING
 
 
 def test_a_change_that_was_not_announced_is_lost() -> None:

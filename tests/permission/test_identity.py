@@ -1,6 +1,7 @@
 """Design 7: a pair known by another name of the user hands its evidence on, and the canonical pair ends the same."""
 
 from dataclasses import replace
+from itertools import permutations
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from schemas.events import (
     RequestRefused,
     UserMessaged,
     UserNumberChanged,
+    UsersLinked,
 )
 from schemas.ids import derived_id
 from schemas.policy import DEFAULT_POLICY
@@ -212,6 +214,52 @@ def test_of_two_links_the_earliest_holds_and_then_the_smaller_name() -> None:
     record = steps[-1].record
     assert record is not None
     assert (record["fact"]["version"], record["fact"]["body"].wa_id) == (0, USER)
+
+
+THIRD, OTHER = "447700900789", "447700900456"
+
+
+def oddities(*links: UsersLinked) -> list[dict[str, Any]]:
+    """What the row of the other name announces of contradicting links."""
+    _, steps = said_to(EMPTY, *links)
+    told = [change for done in steps for change in done.changes]
+    for done in steps:
+        assert [row["change_id"] for row in (done.record or {"changes": []})["changes"]] == [
+            change["change_id"] for change in done.changes
+        ]
+    return [change for change in told if change["type"] == "anomaly_raised"]
+
+
+def test_a_second_user_of_one_scoped_id_is_an_anomaly_told_once_and_alike_whichever_link_came_first() -> None:
+    early, late = linked(T0), linked(T0 + 1, OTHER)
+    (told,) = oddities(early, late)
+    assert (told["cause"], told["fact_id"], told["occurred_at"]) == ("link_conflict", late.fact_id, T0 + 1)
+    assert told["data"] == {"kind": "link_conflict", "canonical_user": USER, "other_user": OTHER}
+    assert (told["user"], told["before"]) == (SCOPED, told["after"])
+    assert oddities(late, early) == [told]
+    again = [linked(T0 + HOUR), linked(T0 + HOUR, OTHER), linked(T0 - 1), linked(T0 - 2, OTHER), early, late]
+    assert oddities(early, late, *again) == [told]
+    assert oddities(early, linked(T0 - HOUR), linked(T0 + HOUR)) == []
+
+
+def test_each_further_user_is_one_more_anomaly_whatever_the_order() -> None:
+    links = [linked(T0), linked(T0 + 1, OTHER), linked(T0 + 2, THIRD)]
+    for order in permutations(links):
+        assert {change["data"]["other_user"] for change in oddities(*order)} == {OTHER, THIRD}
+        assert len(oddities(*order)) == 2
+
+
+def test_of_two_links_what_comes_later_goes_to_the_one_that_holds_and_what_was_handed_on_stays() -> None:
+    facts = (
+        accepted("a1", T0),
+        linked(T0 + 9),
+        rejected("a2", T0 + 10),
+        linked(T0 + 5, OTHER),
+        accepted("a3", T0 + 20),
+    )
+    _, steps = said_to(EMPTY, *facts)
+    handed = [(fact.user, fact.occurred_at - T0) for done in steps for fact in done.forwards]
+    assert handed == [(USER, 0), (USER, 10), (OTHER, 20)]
 
 
 def test_a_changed_number_is_handed_on_too() -> None:

@@ -167,6 +167,16 @@ def test_a_repeated_link_hands_nothing_on_again_and_the_row_announces_one_last_t
     assert log.changes.count("pair_merged") == 1
 
 
+def test_a_second_user_of_one_scoped_id_is_told_once_however_often_it_is_repeated() -> None:
+    log, other = Log(), "447700900456"
+    log.add(*[scoped(fact) for fact in STORY[:5]], linked(T0 + HOUR), linked(wa_id=other))
+    log.add(linked(T0 + DAY), linked(T0 + DAY, other), linked(T0 + 1), scoped(STORY[5]))
+
+    assert log.changes.count("anomaly_raised") == 1
+    assert log.state(SCOPED_KEY).forwards_to == other
+    assert log.state(Pair(NUMBER, other).key).calls != ()
+
+
 def test_a_link_away_from_a_wa_id_is_no_link_and_cannot_make_a_circle() -> None:
     log = Log()
     other = "447700900456"
