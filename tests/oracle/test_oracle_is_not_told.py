@@ -17,7 +17,7 @@ from schemas.ids import derived_id
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
 from schemas.state_row import decode_state, encode_state
-from streams.permission.answer import answer
+from streams.permission.answer import answer, answerable_from
 from streams.permission.horizon import EVERY, HORIZON_S
 from streams.permission.number import Number
 from streams.permission.step import pass_time, step
@@ -169,7 +169,7 @@ def test_what_was_settled_is_missed_by_no_answer(
         assert not done.late
         state = decode_state(encode_state(done.state))
     last = [in_chapter(fact, len(chapters) - 1) for fact in chapters[-1]]
-    turns = [at for at in boundaries(last, number) if state.base is None or at > state.base.until]
+    turns = [at for at in boundaries(last, number) if at >= answerable_from(state)]
     for at in [*data.draw(st.lists(st.sampled_from(turns), max_size=10, unique=True)), turns[-1]]:
         note(f"at {at}, settled until {state.base.until if state.base is not None else None}")
         assert answer(state, at, DEFAULT_POLICY, as_core(number)) == judge(facts, at=at, number=number, **ALONE)
