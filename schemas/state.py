@@ -25,7 +25,7 @@ class Base(NamedTuple):
 
     `decided_at`, `decided_by`: the latest word on the permission. `grant`: the fields of the grant that was held, in
     the core's order. `streak`: call id and instant of the unanswered calls in a row. `attempts`: requests known as
-    sent.
+    sent. `asked`: whether one of them may have reached the user; a row of before it was kept does not tell (None).
     """
 
     until: int
@@ -38,6 +38,7 @@ class Base(NamedTuple):
     streak: tuple[tuple[str, int], ...]
     attempts: int
     service_at: int
+    asked: bool | None = None
 
 
 class Proof(NamedTuple):

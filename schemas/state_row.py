@@ -90,7 +90,7 @@ def encode_state(state: PairState) -> bytes:
     if state.links:
         row["links"] = [tuple(mark) for mark in state.links]
     if state.base is not None:
-        row["base"] = tuple(state.base)
+        row["base"] = tuple(state.base) if state.base.asked is not None else state.base[:-1]
     if state.proof is not None:
         row["proof"] = [marks_of(kind, marks).raw for kind, marks in zip(_KINDS, state.proof, strict=False)]
     if state.walked is not None:
@@ -207,10 +207,13 @@ def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
 
 
 def _base(row: list[Any]) -> Base:
+    asked = row.pop() if len(row) == len(Base._fields) else None
     until, reason, decided_by, decided_at, flags, confirmed, grant, streak, attempts, service_at = row
     calls = tuple([(call_id, at) for call_id, at in streak])
     told = tuple(flags)
-    return Base(until, reason, decided_by, decided_at, told, confirmed, _grant(grant), calls, attempts, service_at)
+    return Base(
+        until, reason, decided_by, decided_at, told, confirmed, _grant(grant), calls, attempts, service_at, asked
+    )
 
 
 def _proof(row: list[Any]) -> Proof:

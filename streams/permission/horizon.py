@@ -20,7 +20,7 @@ from streams.permission import refusals
 from streams.permission.calls import begun_at
 from streams.permission.number import Number
 from streams.permission.proof import proof_of
-from streams.permission.standing import denials, service_until, timeline
+from streams.permission.standing import denials, service_until, timeline, was_asked
 from streams.permission.windows import DAY_S, WEEK_S
 
 HORIZON_S: Final = 30 * DAY_S
@@ -85,6 +85,7 @@ def settled(
             streak=line.unanswered,
             attempts=(base.attempts if base is not None else 0) + sum(entry.sent_at is not None for entry in gone),
             service_at=service - DAY_S if service is not None else 0,
+            asked=was_asked(line),
         ),
         proof=proof_of(state, line, policy, number),
         decisions=tuple(word for word in state.decisions if word.at > until),

@@ -5,7 +5,7 @@ permission gives or ends a grant (`grants`), an unanswered call lengthens the ro
 (`requests`). As-of is the same walk with later evidence left out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -499,13 +499,25 @@ def label_of(line: Timeline) -> str:
     """The product's label, the first that fits (design 13)."""
     if line.hold.grant is not None:
         return "granted"
-    sent, answered = line.sent, {field_of(raw, _CONTEXT) for raw in arrays_of(line.state.decisions)}
-    if requests.any_open(sent, answered, line.at, line.policy):
+    answered = _answered(line)
+    if requests.any_open(line.sent, answered, line.at, line.policy):
         return "pending"
     if line.hold.reason in _LABELS:
         return _LABELS[line.hold.reason]
-    settled = line.state.base is not None and line.state.base.attempts > 0
-    return "no_answer" if settled or requests.any_arrived(sent, answered) else "not_requested"
+    return "no_answer" if was_asked(line, answered) else "not_requested"
+
+
+def was_asked(line: Timeline, answered: Container[str | None] | None = None) -> bool:
+    """Whether a request may have reached the user; one that failed or was refused did not (design 15)."""
+    base = line.state.base
+    if base is not None and (base.attempts > 0 if base.asked is None else base.asked):
+        return True
+    return requests.any_arrived(line.sent, _answered(line) if answered is None else answered)
+
+
+def _answered(line: Timeline) -> set[str | None]:
+    """The requests that have an answer."""
+    return {field_of(raw, _CONTEXT) for raw in arrays_of(line.state.decisions)}
 
 
 def permission_of(hold: Hold) -> dict[str, Any]:

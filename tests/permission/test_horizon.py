@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from schemas.events import PairFact
@@ -150,6 +151,7 @@ def test_what_is_left_behind_is_all_that_the_rules_still_need() -> None:
         streak=((f"c{T0 + 3 * DAY}", T0 + 3 * DAY),),
         attempts=2,
         service_at=T0 + 3 * DAY + HOUR,
+        asked=True,
     )
     assert [mark.action_id for mark in state.refusals] == ["off still", "country"]
     assert (state.decisions, state.requests, state.calls, state.messages) == ((), (), (), ())
@@ -312,9 +314,20 @@ def test_a_fact_is_too_late_beyond_the_horizon_or_at_what_is_settled() -> None:
 def test_a_settled_pair_that_was_never_asked_is_said_not_to_have_been() -> None:
     labels = [
         answer(settled_up_to(T0 + 4 * DAY, *facts)[1], T0 + 60 * DAY, DEFAULT_POLICY, PRODUCTION)["standing"]["label"]
-        for facts in (unanswered(T0), [sent("r1", T0)])
+        for facts in (unanswered(T0), [sent("r1", T0), status("r1", "failed", T0 + 5)], [sent("r1", T0)])
     ]
-    assert labels == ["not_requested", "no_answer"]
+    assert labels == ["not_requested", "not_requested", "no_answer"]
+
+
+def test_a_row_of_before_that_does_not_tell_whether_it_was_asked_is_read_by_its_count() -> None:
+    _, state = settled_up_to(T0 + 4 * DAY, sent("r1", T0))
+    assert state.base is not None
+    row = orjson.loads(encode_state(state))
+    row["base"].pop()
+    row["walked"] = None
+    old = decode_state(orjson.dumps(row))
+    assert old.base == state.base._replace(asked=None)
+    assert answer(old, T0 + 60 * DAY, DEFAULT_POLICY, PRODUCTION)["standing"]["label"] == "no_answer"
 
 
 def test_the_count_of_requests_goes_on_where_all_that_is_left_is_walked() -> None:
