@@ -48,7 +48,9 @@ MODULES: Final = (
     "streams.providers.meta_parties",
     "streams.providers.replies",
     "streams.providers.translation",
+    "streams.worker.changelog",
     "streams.worker.fold",
+    "streams.worker.refill",
     "streams.worker.rows",
     "streams.worker.translation",
 )

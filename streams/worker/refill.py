@@ -8,24 +8,24 @@ on, or that a store is closed, before they are in its files: the log would bring
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 import rocksdict
 
 from schemas.state_row import version_of
+from streams.worker.changelog import Line
 from streams.worker.deadlines import Deadline, index_key
-from streams.worker.rows import VERSION, RowForm, version_on
+from streams.worker.rows import RowForm, version_told
 
 log = logging.getLogger(__name__)
 
 SLOTS: Final = 1 << 24
-_SLOT: Final = SLOTS - 1
-_BARE: Final = 7
-"""Headers of nearly every row of ours: the envelope's six, then the version. One that runs out has one more."""
+"""For what was met of keys, a byte each. A power of two."""
 
 
 def _past_the_log() -> Any:
-    options = rocksdict.WriteOptions()
+    options: Any = rocksdict.WriteOptions()
     setattr(options, "disable_wal", True)  # noqa: B010 - a property, which the library's own stub takes for a method
     return options
 
@@ -33,11 +33,12 @@ def _past_the_log() -> Any:
 class Refill:
     """The stores of one table that are being recovered. `offset_key`: under which a store keeps where it stands."""
 
-    def __init__(self, form: RowForm, offset_key: bytes) -> None:
-        self._form, self._offset_key = form, offset_key
+    def __init__(self, form: RowForm, offset_key: bytes, topic: str, slots: int = SLOTS) -> None:
+        self._form, self._offset_key, self._topic = form, offset_key, topic
         self._past_the_log = _past_the_log()
         self._unlogged: dict[int, Any] = {}
         self._fresh: set[int] = set()
+        self._slots = slots
         self._met = bytearray()
 
     @property
@@ -45,51 +46,49 @@ class Refill:
         """Partitions whose store holds rows that neither its files nor its log may have."""
         return frozenset(self._unlogged)
 
-    def take(self, partition: int, db: Any, message: Any) -> None:
-        """Write the records of a message: key, value, headers and offset of each, which is then let go."""
+    def take(self, partition: int, db: Any, lines: Sequence[Line], reached: int) -> None:
+        """Write consecutive records of a partition, of which the last one stands at the offset `reached`, or stood."""
         fresh = self._is_fresh(partition, db)
-        met, is_key, due_on = self._met, self._form.is_key, self._form.due_on
+        met, slot, is_key, due_on = self._met, self._slots - 1, self._form.is_key, self._form.due_on
         rows: dict[bytes, bytes | None] = {}
         versions: dict[bytes, int] = {}
         due: dict[bytes, int] = {}
-        for record in message.value:
-            key, value = record.key, record.value
-            if value is None:  # always applies: its writer knew of nothing worth keeping
+        for offset, key, value, told, due_at in lines:
+            if value is None and key is not None:  # always applies: its writer knew of nothing worth keeping
                 rows[key], versions[key] = None, -1
                 due.pop(key, None)
+                if fresh:
+                    met[hash(key) & slot] = 1
                 continue
-            headers = record.headers
-            told = headers[-1][1] if len(headers) == _BARE and headers[-1][0] == VERSION else None
-            bare = told is not None and told.isdigit()
-            version = int(told or 0) if bare else version_on(record)
+            version = version_told(told, value or b"")
             if version < 0 or key is None or not is_key(key):
-                log.error("%s: offset %d is no state row and is left out", message.tp, record.offset)
+                log.error("%s-%d: offset %d is no state row and is left out", self._topic, partition, offset)
                 continue
             known = versions.get(key)
             if known is None:
-                # A store that was empty holds what was met. A slot may be another key's: then the store is asked.
-                stored = None if fresh and not met[hash(key) & _SLOT] else db.get(key)
-                known = -1 if stored is None else version_of(stored)
+                known = -1
+                at = hash(key) & slot
+                if fresh and not met[at]:
+                    met[at] = 1  # a store that was empty holds nothing under a key that was not met
+                elif (stored := db.get(key)) is not None:  # the slot may be another key's: so the store is asked
+                    known = version_of(stored)
             if version < known:
                 versions[key] = known
                 continue
             rows[key], versions[key] = value, version
-            at = None if bare else due_on(record)
-            if at is not None:
-                due[key] = at
+            runs_out_at = None if due_at is None and told is not None else due_on(value or b"", told, due_at)
+            if runs_out_at is not None:
+                due[key] = runs_out_at
             elif due:
                 due.pop(key, None)
-        self._write(db, rows, due, message.offset)
-        if fresh:
-            for key in rows:
-                met[hash(key) & _SLOT] = 1
+        self._write(db, rows, due, reached)
 
     def _is_fresh(self, partition: int, db: Any) -> bool:
         if partition not in self._unlogged:
             self._unlogged[partition] = db
             if db.get(self._offset_key) is None:
                 self._fresh.add(partition)
-                self._met = self._met or bytearray(SLOTS)
+                self._met = self._met or bytearray(self._slots)
         return partition in self._fresh
 
     def _write(self, db: Any, rows: dict[bytes, bytes | None], due: dict[bytes, int], offset: int) -> None:
@@ -103,6 +102,10 @@ class Refill:
             batch.put(index_key(Deadline(at, key)), b"")
         batch.put(self._offset_key, str(offset).encode())
         db.write(batch, self._past_the_log)
+
+    def write_out(self, partition: int) -> None:
+        """All of the partition is there: what its files lack goes there while others are still recovered."""
+        self._unlogged[partition].flush(wait=False)
 
     def settle(self, partition: int) -> None:
         """From here on the store of the partition may be written with its log, or closed."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from schemas.business import BusinessState, BusinessUnreadable, decode_business
-from schemas.envelope import AnyHeaders, Headers, cloud_event, header
+from schemas.envelope import AnyHeaders, Headers, cloud_event
 from schemas.ids import BUSINESS_SCOPED_ID, PHONE_NUMBER_ID, WA_ID, derived_id, pair_text
 from schemas.mark_lists import StateUnreadable
 from schemas.policy import Policy
@@ -23,6 +23,7 @@ DUE_AT: Final = "due_at"
 """When the grant of a state row will run out, epoch seconds; absent when nothing will."""
 
 
+_ZERO: Final = ord("0")
 _PAIR: Final = re.compile(
     f"{PHONE_NUMBER_ID.pattern}/(?:{WA_ID.pattern}|{BUSINESS_SCOPED_ID.pattern})".encode()
 ).fullmatch
@@ -78,10 +79,11 @@ def number_headers(state: BusinessState) -> Headers:
     return headers
 
 
-def version_on(arrival: Arrival) -> int:
-    """The version of a state row that came back; -1 when it is none."""
-    text = header(arrival.headers, VERSION)
-    return int(text) if text is not None and text.isdigit() else version_of(arrival.value or b"")
+def version_told(told: bytes | None, value: bytes) -> int:
+    """The version of a state row that came back; -1 when it is none. `told`: its header of that name."""
+    if told is None or not told.isdigit():
+        return version_of(value)
+    return told[0] - _ZERO if len(told) == 1 else int(told)
 
 
 class RowForm(Protocol):
@@ -93,8 +95,10 @@ class RowForm(Protocol):
     def again(self, key: bytes, value: bytes | None) -> Row:
         """A stored row as a record once more: what else wrote under its key is overwritten with it."""
 
-    def due_on(self, arrival: Arrival) -> int | None:
-        """When something of a row that came back runs out: what the time index keeps."""
+    def due_on(self, value: bytes, version: bytes | None, due_at: bytes | None) -> int | None:
+        """When something of a row that came back runs out: what the time index keeps. Value, and what its headers
+        `VERSION` and `DUE_AT` say.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +122,14 @@ class PairRows:
             return _as_found(key, value)
         return Row(key, value, state_headers(state, self._deadline(state)))
 
-    def due_on(self, arrival: Arrival) -> int | None:
+    def due_on(self, value: bytes, version: bytes | None, due_at: bytes | None) -> int | None:
         """When the grant runs out. Reads the value only of a row without our headers."""
-        text = header(arrival.headers, DUE_AT)
-        if text is not None and text.isdigit():
-            return int(text)
-        if arrival.value is None or header(arrival.headers, VERSION) is not None:
+        if due_at is not None and due_at.isdigit():
+            return int(due_at)
+        if version is not None:
             return None
         try:
-            state = decode_state(arrival.value)
+            state = decode_state(value)
         except StateUnreadable:  # the fold says so when a fact of that pair comes
             return None
         return self._deadline(state)
@@ -152,7 +155,7 @@ class NumberRows:
             return _as_found(key, value)
         return Row(key, value, number_headers(state))
 
-    def due_on(self, _arrival: Arrival) -> int | None:
+    def due_on(self, value: bytes, version: bytes | None, due_at: bytes | None) -> int | None:  # noqa: ARG002
         """Never."""
         return None
 

@@ -17,11 +17,13 @@ from faust.tables.table import Table
 from faust.types import TP
 
 from streams.worker.batches import BatchApp, batched_topic
+from streams.worker.changelog import line_of
 from streams.worker.clock import now_ms
 from streams.worker.deadlines import PREFIX, Deadline, due
 from streams.worker.exits import Code, die, told
 from streams.worker.outputs import queue
 from streams.worker.places import REBUILD
+from streams.worker.portions import Portion
 from streams.worker.refill import Refill
 from streams.worker.rows import Row, RowForm
 from streams.worker.stores import LocalStore
@@ -202,17 +204,22 @@ class BatchTable(Table[bytes, bytes]):
     @property
     def _refill(self) -> Refill:
         if self._refilling is None:
-            self._refilling = Refill(self.form, self.data.offset_key)  # type: ignore[attr-defined]
+            self._refilling = Refill(self.form, self.data.offset_key, self.changelog_topic_name)  # type: ignore[attr-defined]
         return self._refilling
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Recovery, by whole batches. Ends the process on any fault: Faust would log it and leave the rows out."""
+        ends = cast(TableManager, self.app.tables).recovery.active_highwaters
         for event in batch:
             message = event.message
+            partition, value = message.partition, message.value
             try:
-                self._refill.take(message.partition, self.db(message.partition), message)
+                lines = value.lines() if isinstance(value, Portion) else [line_of(each) for each in value]
+                self._refill.take(partition, self.db(partition), lines, message.offset)
+                if 0 <= ends.get(message.tp, -1) <= message.offset:
+                    self._refill.write_out(partition)
             except Exception as fault:  # noqa: BLE001 - see above
-                self._not_recovered(message.partition, fault)
+                self._not_recovered(partition, fault)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """What was recovered goes to the files of the stores, before a batch is written behind it."""

@@ -27,7 +27,7 @@ from streams.kafka.refusals import heed_refusals
 from streams.worker.batches import BatchApp
 from streams.worker.clock import since_boot_s
 from streams.worker.exits import Code, Waiting, die
-from streams.worker.portions import Portion, leave_undecoded
+from streams.worker.portions import Portion, keep_bytes, leave_undecoded
 from streams.worker.undelivered import Due, Turns, Undelivered
 from streams.worker.watermark import Positions
 
@@ -38,6 +38,10 @@ FETCH_WAIT_MS: Final = 30
 FETCH_MIN_BYTES: Final = 32 * 1024
 """The broker gathers so long or so much: a batch of ten facts costs little more than one of one, and the wait is paid
 only where there is time for it. Idle, a worker asks some thirty times a second.
+"""
+FETCH_MAX_BYTES: Final = 6 << 20
+"""Of all partitions together: while a worker recovers, so much is worked while so much is fetched. The client's own
+50 MiB are a whole topic, which is held twice and worked only once all of it has come.
 """
 ANSWER_WITHIN_S: Final = 5.0
 REJOINS: Final = 10
@@ -53,11 +57,13 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        keep_bytes()
         consumer = super()._create_worker_consumer(transport)
         # The driver hard-codes 1500 ms and one byte: with one fetch a broker at a time, idle partitions would stall
         # busy ones, and whatever comes would be fetched by itself.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         consumer._fetch_min_bytes = FETCH_MIN_BYTES
+        consumer._fetch_max_bytes = FETCH_MAX_BYTES
         return consumer
 
     async def on_start(self) -> None:

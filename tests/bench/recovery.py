@@ -191,6 +191,7 @@ def figures(found: Recovered) -> list[tuple[str, float, str]]:
         ("recovery_pairs", found.pairs, "pairs"),
         ("recovery_rows", found.rows, "rows"),
         ("recovery_s_per_million_pairs", wall_s / millions, "s"),
+        ("recovery_s_per_million", wall_s / millions, "s"),  # the same: a name of before, by which others look for it
         ("recovery_cpu_s_per_million_pairs", cpu_s / millions, "s"),
         ("recovery_faust_cpu_s_per_million_pairs", faust_row_s * found.rows / millions, "s"),
         ("recovery_vs_faust", faust_row_s / a_row_s, "x"),

@@ -57,9 +57,9 @@ async def sending(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
 
 async def fill(producer: AIOKafkaProducer, topic: str, rows: Mapping[int, Sequence[Row]]) -> None:
     """Put rows on partitions, in as few batches as it takes: readers find a backlog."""
-    at_ms = now_ms()
-    sent = [await queue(producer, topic, partition, each, at_ms) for partition, each in rows.items()]
-    await asyncio.gather(*(batch.acknowledged for batches in sent for batch in batches))
+    for partition, each in rows.items():  # stamped one after the other: the broker takes no row stamped long ago
+        sent = await queue(producer, topic, partition, each, now_ms())
+        await asyncio.gather(*(batch.acknowledged for batch in sent))
 
 
 class Sight:

@@ -22,6 +22,7 @@ def test_seconds_and_bytes_are_told_by_pairs_and_the_ratio_by_rows() -> None:
     told = {name: value for name, value, _ in figures(FOUND)}
     assert told["recovery_pairs"] == 100_000
     assert told["recovery_s_per_million_pairs"] == pytest.approx(40.0)
+    assert told["recovery_s_per_million"] == told["recovery_s_per_million_pairs"]
     assert told["recovery_cpu_s_per_million_pairs"] == pytest.approx(20.0)
     assert told["recovery_faust_cpu_s_per_million_pairs"] == pytest.approx(400.0)
     assert told["recovery_vs_faust"] == pytest.approx(20.0)

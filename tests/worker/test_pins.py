@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 import rocksdict
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer import fetcher as fetching
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
@@ -40,9 +41,10 @@ from streams.worker.app import build, faust_app
 from streams.worker.batches import batched_topic
 from streams.worker.measures import Measures
 from streams.worker.places import CheckedRecovery
+from streams.worker.portions import Fetched, keep_bytes
 from streams.worker.settings import WorkerSettings
 from streams.worker.stores import LocalStore
-from streams.worker.transport import FETCH_MIN_BYTES, FETCH_WAIT_MS, BatchConsumer, FetchThread
+from streams.worker.transport import FETCH_MAX_BYTES, FETCH_MIN_BYTES, FETCH_WAIT_MS, BatchConsumer, FetchThread
 
 
 def source(of: Any) -> str:
@@ -129,6 +131,7 @@ def test_the_driver_hard_codes_the_fetch_wait_and_we_mend_it_where_the_fetcher_l
     assert "fetch_max_wait_ms=1500" in source(driver.AIOKafkaConsumerThread._create_worker_consumer)
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(AIOKafkaConsumer.start)
     assert "fetch_min_bytes=self._fetch_min_bytes" in source(AIOKafkaConsumer.start)
+    assert "fetch_max_bytes=self._fetch_max_bytes" in source(AIOKafkaConsumer.start)
 
 
 async def test_the_fetch_wait_reaches_the_consumer(settings: WorkerSettings) -> None:
@@ -140,6 +143,7 @@ async def test_the_fetch_wait_reaches_the_consumer(settings: WorkerSettings) -> 
 
     made._closed = True  # never started
     assert (made._fetch_max_wait_ms, made._fetch_min_bytes) == (FETCH_WAIT_MS, FETCH_MIN_BYTES)
+    assert made._fetch_max_bytes == FETCH_MAX_BYTES
     assert isinstance(made, AIOKafkaConsumer)
 
 
@@ -190,12 +194,20 @@ def test_a_batch_tells_where_it_ends_before_it_is_decoded() -> None:
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
     for at in range(3):
         builder.append(at, 1, b"key", b"value", [("version", b"3")])
-    records = MemoryRecords(bytes(builder.build()))
-    assert records.size_in_bytes() > 0
+    records = Fetched(bytes(builder.build()))
+    assert issubclass(Fetched, MemoryRecords)
+    assert records.size_in_bytes() == len(records.raw)
     batch = cast(Any, records.next_batch())
 
     assert (batch.next_offset, batch.is_control_batch, batch.validate_crc()) == (3, False, True)
     assert [(each.offset, each.key, each.headers) for each in batch][2] == (2, b"key", [("version", b"3")])
+
+
+def test_the_client_makes_what_it_fetched_by_a_name_of_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "records = MemoryRecords(part_data[-1])" in source(Fetcher._proc_fetch_request)
+    monkeypatch.setattr(fetching, "MemoryRecords", MemoryRecords)
+    keep_bytes()
+    assert Fetcher._proc_fetch_request.__globals__["MemoryRecords"] is Fetched
 
 
 def test_a_write_past_the_log_is_in_the_files_once_flushed_and_a_flush_can_be_left_to_itself(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import pytest
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
+from streams.worker import portions
+from streams.worker.changelog import line_of
 from streams.worker.portions import PORTION_BYTES, Portion, leave_undecoded
+from streams.worker.portions import Fetched as Kept
 
 LOG = TopicPartition("t.permission.state", 0)
 HEADERS = [("ce_id", b"an id"), ("version", b"3")]
@@ -44,7 +46,7 @@ class Fetched:
         self.state = SimpleNamespace(position=position, paused=False, consumed_to=self._consumed)
         assignment = SimpleNamespace(active=True, state_value=lambda _: self.state)
         self.records = PartitionRecords(
-            LOG, MemoryRecords(b"".join(map(bytes, batches))), [], position, None, None, True, isolation
+            LOG, Kept(b"".join(map(bytes, batches))), [], position, None, None, True, isolation
         )
         self.kept: dict[Any, Any] = {
             LOG: FetchResult(LOG, assignment=assignment, partition_records=self.records, backoff=0)
@@ -59,8 +61,9 @@ class Fetched:
         return got
 
 
-def shown(records: Any) -> list[tuple[int, bytes, bytes, list[tuple[str, bytes]]]]:
-    return [(each.offset, each.key, each.value, list(each.headers)) for each in records]
+@pytest.fixture(autouse=True, params=[True, False], ids=["our decoding", "the client's"])
+def decoding(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portions, "COMPILED", request.param)
 
 
 def test_a_portion_holds_the_records_that_the_client_itself_would_decode() -> None:
@@ -69,7 +72,8 @@ def test_a_portion_holds_the_records_that_the_client_itself_would_decode() -> No
 
     stock: Sequence[Any] = Fetched(*batches).kept[LOG].getall()
     assert isinstance(portion, Portion)
-    assert shown(portion) == shown(stock)
+    assert portion.lines() == [line_of(each) for each in stock]
+    assert portion.lines()[0][1:] == (b"0", b"v" * 20, b"3", None)
     assert portion.offset == stock[-1].offset == 12
     assert fetched.state.position == 13
     assert not fetched.kept[LOG].has_more()
@@ -78,22 +82,22 @@ def test_a_portion_holds_the_records_that_the_client_itself_would_decode() -> No
 def test_a_batch_that_begins_before_the_position_is_read_from_there_on() -> None:
     [portion] = Fetched(batch_of(0, 5), batch_of(5, 1), position=3).handed_over()
 
-    assert [each.offset for each in portion] == [3, 4, 5]
+    assert [line[0] for line in portion.lines()] == [3, 4, 5]
 
 
 def test_portions_are_of_bounded_size_and_reach_the_end_together() -> None:
     batches = [batch_of(at * 10, 10, bytes_each=PORTION_BYTES // 32) for at in range(12)]
-    portions = (fetched := Fetched(*batches)).handed_over()
+    handed = (fetched := Fetched(*batches)).handed_over()
 
-    assert len(portions) == 4
-    assert [each.offset for each in portions] == [29, 59, 89, 119]
-    assert [record.offset for each in portions for record in each] == list(range(120))
+    assert len(handed) == 4
+    assert [each.offset for each in handed] == [29, 59, 89, 119]
+    assert [line[0] for each in handed for line in each.lines()] == list(range(120))
     assert fetched.state.position == 120
 
 
 def test_control_records_are_passed_over_and_the_position_goes_beyond_them() -> None:
     [portion] = (fetched := Fetched(batch_of(0, 2), control(2))).handed_over()
-    assert ([each.offset for each in portion], portion.offset, fetched.state.position) == ([0, 1], 1, 3)
+    assert ([line[0] for line in portion.lines()], portion.offset, fetched.state.position) == ([0, 1], 1, 3)
 
     alone = Fetched(control(2), position=2)
     assert (list(alone.handed_over()), alone.state.position) == ([], 3)

@@ -11,11 +11,13 @@ import rocksdict
 from faust.types import TP
 
 from schemas.ids import parse_pair
-from streams.worker import refill
+from streams.worker.changelog import line_of
 from streams.worker.exits import Code
 from streams.worker.refill import Refill
+from streams.worker.rows import Row
 from streams.worker.settings import WorkerSettings
 from tests.worker.conftest import Deaths
+from tests.worker.live import until
 from tests.worker.test_table import CHANGELOG, ROWS, Bench, came_back, key, row
 
 OFFSET = b"__faust\0offset__"
@@ -127,30 +129,38 @@ class Asked:
         assert options.disable_wal is True
 
 
-def told(*rows: Any, first: int = 0) -> Any:
-    records = [came_back(each, first + at) for at, each in enumerate(rows)]
-    return SimpleNamespace(value=records, offset=records[-1].offset, tp=TP(CHANGELOG, 0))
+def take(filling: Refill, store: Asked, *rows: Row, first: int = 0) -> None:
+    lines = [line_of(came_back(each, first + at)) for at, each in enumerate(rows)]
+    filling.take(0, store, lines, lines[-1][0])
 
 
 def test_a_store_that_was_empty_is_not_asked_for_keys_it_cannot_hold() -> None:
-    store, filling = Asked(), Refill(ROWS, OFFSET)
-    filling.take(0, store, told(row(1), row(2)))
-    filling.take(0, store, told(row(3), row(1, 2), first=2))
+    store, filling = Asked(), Refill(ROWS, OFFSET, CHANGELOG)
+    take(filling, store, row(1), row(2))
+    take(filling, store, row(3), row(1, 2), first=2)
+
+    assert store.asked == [OFFSET, key(1)]
+
+
+def test_a_row_behind_a_tombstone_of_the_same_portion_is_known_to_be_there() -> None:
+    store, filling = Asked(), Refill(ROWS, OFFSET, CHANGELOG)
+    take(filling, store, Row(key(1), None, []), row(1, 5))
+    take(filling, store, row(1, 4), first=2)
 
     assert store.asked == [OFFSET, key(1)]
 
 
 def test_a_store_that_held_something_is_asked_for_each_key() -> None:
-    store, filling = Asked({OFFSET: b"7"}), Refill(ROWS, OFFSET)
-    filling.take(0, store, told(row(1), row(2), first=8))
+    store, filling = Asked({OFFSET: b"7"}), Refill(ROWS, OFFSET, CHANGELOG)
+    take(filling, store, row(1), row(2), first=8)
 
     assert store.asked == [OFFSET, key(1), key(2)]
 
 
 async def test_keys_that_cannot_be_told_apart_by_their_slot_are_told_apart_by_the_store(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
-    monkeypatch.setattr(refill, "_SLOT", 0)
+    bench.table._refilling = Refill(ROWS, OFFSET, CHANGELOG, slots=1)
     bench.recover(came_back(row(1, 5), 0), came_back(row(2, 5), 1))
     bench.recover(came_back(row(3, 1), 2), came_back(row(2, 4), 3), came_back(row(1, 6), 4))
 
@@ -165,6 +175,23 @@ async def test_what_was_recovered_before_is_compared_with_what_is_recovered_late
     bench.recover(came_back(row(1, 4), 2), came_back(row(2, 6), 3))
 
     assert [bench.table.get(0, key(user)) for user in (1, 2)] == [row(1, 5).value, row(2, 6).value]
+
+
+async def test_what_is_wholly_recovered_goes_to_the_files_while_others_are_not(bench: Bench, tmp_path: Path) -> None:
+    bench.ends[TP(CHANGELOG, 0)] = 49
+    recovered(bench, range(40))
+    assert as_killed(bench, tmp_path) == {}
+    recovered(bench, range(40, 50))
+
+    await until(lambda: as_killed(bench, tmp_path) == store_of(range(50), 49))
+    assert bench.table._refill.unlogged == {0}, "what comes behind it would be past the log as well"
+
+
+async def test_a_tombstone_without_a_key_is_left_out_and_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.recover(came_back(Row(None, None, []), 0), came_back(row(2), 1))
+
+    assert "offset 0 is no state row" in caplog.text
+    assert bench.table.get(0, key(2)) == row(2).value
 
 
 async def test_a_row_without_a_key_is_left_out_and_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,9 +15,10 @@ from schemas.state import PairState
 from schemas.state_row import decode_state, encode_state
 from streams.permission.step import step
 from streams.worker.app import faust_app
+from streams.worker.changelog import line_of
 from streams.worker.deadlines import Deadline, index_key
 from streams.worker.exits import Code
-from streams.worker.rows import PairRows, Row, state_headers, version_on
+from streams.worker.rows import PairRows, Row, state_headers, version_told
 from streams.worker.settings import WorkerSettings
 from streams.worker.table import BatchTable, batch_table
 from tests.permission.story import DAY, HOUR, NUMBER, PRODUCTION, T0, replied
@@ -268,6 +269,13 @@ def came_back(made: Row, offset: int) -> Record:
     return Record(CHANGELOG, 0, offset, 0, made.key, made.value, made.headers)
 
 
+def told_by(record: Record) -> tuple[int, int | None]:
+    """Version and deadline of a row that came back."""
+    _, _, value, version, due_at = line_of(record)
+    assert value is not None
+    return version_told(version, value), ROWS.due_on(value, version, due_at)
+
+
 async def test_recovery_keeps_the_higher_version_and_at_equality_the_later(bench: Bench) -> None:
     bench.recover(came_back(row(1, 5), 0), came_back(row(1, 4), 1), came_back(row(2, 3), 2))
     bench.recover(came_back(row(1, 3), 3), came_back(row(2, 3, dropped=1), 4))
@@ -310,7 +318,7 @@ async def test_a_repair_writes_an_unreadable_row_of_ours_as_it_was_found(bench: 
 
     assert latest(bench)[key(1)] == b"damaged"
     again_recovered = [came_back(each, at) for at, each in enumerate(bench.changelog) if each.value == b"damaged"]
-    assert version_on(again_recovered[-1]) >= 0
+    assert told_by(again_recovered[-1])[0] >= 0
 
 
 async def test_recovery_makes_the_time_index_again(bench: Bench) -> None:
@@ -351,6 +359,6 @@ def test_headers_say_what_recovery_needs_and_old_rows_are_read() -> None:
     with_headers = came_back(ROWS.again(key(1), encode_state(granted)), 0)
     without = with_headers._replace(headers=())
 
-    assert (version_on(with_headers), ROWS.due_on(with_headers)) == (2, UNTIL)
-    assert (version_on(without), ROWS.due_on(without)) == (2, UNTIL)
+    assert told_by(with_headers) == (2, UNTIL)
+    assert told_by(without) == (2, UNTIL)
     assert header(with_headers.headers, "ce_type") == "callgrant.pair_state.v1"

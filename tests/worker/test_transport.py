@@ -16,7 +16,7 @@ from streams.worker.batches import batched_topic
 from streams.worker.clock import since_boot_s
 from streams.worker.exits import Code
 from streams.worker.following import Leash
-from streams.worker.portions import Portion
+from streams.worker.portions import Batch, Portion
 from streams.worker.settings import WorkerSettings
 from streams.worker.transport import BATCH_RECORDS, REJOINED_WITHIN_S, REJOINS, BatchConsumer, FetchThread
 from tests.worker.conftest import Deaths
@@ -92,7 +92,7 @@ async def test_a_fetch_becomes_batches_of_bounded_size_partitions_in_turn(consum
 
 async def test_portions_of_a_changelog_are_delivered_as_they_are_partitions_in_turn(consumer: BatchConsumer) -> None:
     def portion(offset: int) -> Any:
-        return Portion([SimpleNamespace(next_offset=offset + 1)], 0)
+        return Portion([Batch(memoryview(b""), offset, offset + 1, 0, is_control=False, is_intact=True, records=0)], 0)
 
     first, second, other = portion(7), portion(9), portion(3)
     fetched(consumer).batches = {LOG: [first, second], LOG_1: [other]}
