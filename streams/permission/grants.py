@@ -142,7 +142,8 @@ def _accepted(
             expires_at = word.at + policy.defaults.temporary_seconds
             flags = (*flags, INFERRED_END)
     context = word.context_id
-    via = "callback" if is_call(context) or automatic else "request" if context else "profile"
+    called_back = is_call(context) or (automatic and not permanent)
+    via = "callback" if called_back else "request" if context else "profile"
     grant = Grant(
         grant_id=derived_id("grant", number, word.id),
         kind="permanent" if permanent else "temporary",
@@ -189,7 +190,8 @@ def _rejected(hold: Hold, word: Decision, flags: tuple[str, ...], *, at_threshol
     if automatic:
         if hold.reason == "auto_revoke_inferred":
             return Hold(None, "auto_revoked", word.id, _sorted(flags), sure), None
-        sure = sure and hold.confirmed
+        # Nothing is in doubt where nothing was ever held, or it ran out by itself (design 15).
+        sure = (sure or hold.reason in ("never", "expired")) and hold.confirmed
         return Hold(None, hold.reason, word.id, _sorted((*flags, "revoke_without_grant")), sure), None
     if word.context_id and not word.is_revocation:
         return Hold(None, "declined", word.id, _sorted(flags), sure), None

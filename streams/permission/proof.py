@@ -16,7 +16,7 @@ from schemas.state import PairState, Proof
 from streams.permission import grants
 from streams.permission.grants import Hold
 from streams.permission.number import Number
-from streams.permission.standing import Timeline, beat_of, timeline
+from streams.permission.standing import Timeline, beat_of, timeline, was_asked
 
 MOST: Final = 16
 """More words in a row than this are not kept: nearly always one or two tell all that is held."""
@@ -59,10 +59,12 @@ def _counts(words: int) -> Iterator[int]:
         yield count
 
 
-def _come_to(line: Timeline) -> tuple[Hold, tuple[tuple[str, int], ...]]:
-    """What is held, and the running row. Why nothing was held before a grant is never asked again."""
+def _come_to(line: Timeline) -> tuple[Hold, tuple[tuple[str, int], ...], bool]:
+    """What is held, the running row, and whether the user was asked. Why nothing was held before a grant is never asked
+    again.
+    """
     hold = line.hold
-    return hold if hold.grant is None else hold._replace(reason="never"), line.unanswered
+    return hold if hold.grant is None else hold._replace(reason="never"), line.unanswered, was_asked(line)
 
 
 def _asked(words: Sequence[Decision], requests: Mapping[str, Request]) -> list[Request]:

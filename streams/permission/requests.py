@@ -223,9 +223,9 @@ def any_open(sent: Sequence[Sequence[Any]], answered: Container[str | None], at:
     return False
 
 
-def any_arrived(sent: Sequence[Sequence[Any]], answered: Container[str | None]) -> bool:
-    """Whether one of the requests (`known_arrays`) may have reached the user: it did not fail, or has an answer."""
-    return any(field_of(raw, _FAILED) is None or raw[0] in answered for raw in sent)
+def any_arrived(sent: Sequence[Sequence[Any]]) -> bool:
+    """Whether one of the requests (`known_arrays`) may have reached the user: it did not fail."""
+    return any(field_of(raw, _FAILED) is None for raw in sent)
 
 
 def known_by_reply(request: Request, given: Sequence[Decision], policy: Policy) -> Life:

@@ -5,7 +5,7 @@ permission gives or ends a grant (`grants`), an unanswered call lengthens the ro
 (`requests`). As-of is the same walk with later evidence left out.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -499,25 +499,27 @@ def label_of(line: Timeline) -> str:
     """The product's label, the first that fits (design 13)."""
     if line.hold.grant is not None:
         return "granted"
-    answered = _answered(line)
+    answered = {field_of(raw, _CONTEXT) for raw in arrays_of(line.state.decisions)}
     if requests.any_open(line.sent, answered, line.at, line.policy):
         return "pending"
     if line.hold.reason in _LABELS:
         return _LABELS[line.hold.reason]
-    return "no_answer" if was_asked(line, answered) else "not_requested"
+    return "no_answer" if was_asked(line) else "not_requested"
 
 
-def was_asked(line: Timeline, answered: Container[str | None] | None = None) -> bool:
-    """Whether a request may have reached the user; one that failed or was refused did not (design 15)."""
+def was_asked(line: Timeline) -> bool:
+    """Whether a request reached the user, or may have; one that failed or was refused did not (design 15). Whoever
+    answers was asked, also by a request that nobody reported.
+    """
     base = line.state.base
     if base is not None and (base.attempts > 0 if base.asked is None else base.asked):
         return True
-    return requests.any_arrived(line.sent, _answered(line) if answered is None else answered)
+    return requests.any_arrived(line.sent) or any(map(_is_answer, line.state.decisions))
 
 
-def _answered(line: Timeline) -> set[str | None]:
-    """The requests that have an answer."""
-    return {field_of(raw, _CONTEXT) for raw in arrays_of(line.state.decisions)}
+def _is_answer(word: Decision) -> bool:
+    """Whether the word answers a request."""
+    return word.context_id is not None and grants.is_reply(word) and not grants.is_call(word.context_id)
 
 
 def permission_of(hold: Hold) -> dict[str, Any]:

@@ -172,7 +172,7 @@ def _reply(story: Story, reply: Reply, facts: list[PairFact], policy: Policy, nu
             if confirms:
                 story.grants[-1].end_cause = "auto_revoked"
             story.end(reply.at, "auto_revoked", "auto_revoked", confirmed=settled)
-        elif not settled:
+        elif not settled and story.reason not in ("never", "expired"):  # of these two nothing is in doubt
             story.confirmed = False
     elif present is None:
         missed = reply.context is None or reply.takes_back  # a grant that nobody told us of
@@ -193,7 +193,8 @@ def _accept(story: Story, reply: Reply, present: Grant | None, flags: set[str], 
         _lasts_until(present, max(present.expires_at or 0, ends_at or 0), reply.expires_at)
         return
     by_user = "profile" if reply.context is None else "request"
-    via = "callback" if reply.about_a_call or reply.automatic else by_user
+    called_back = reply.about_a_call or (reply.automatic and not permanent)
+    via = "callback" if called_back else by_user
     source = "automatic" if reply.automatic else "user_action"
     request_id = reply.request_id if via == "request" else None
     grant = Grant(permanent, via, source, reply.at, ends_at, request_id, flags, confirmed=not doubtful)

@@ -67,7 +67,7 @@ def _label(known: list[PairFact], grant: Grant | None, reason: str, at: int, pol
         return "auto_revoked"
     if reason == "expired":
         return "expired"
-    asked_before = any(asked.sent is not None and (asked.failed_at is None or asked.replies) for asked in everyone)
+    asked_before = any(asked.replies or asked.failed_at is None for asked in everyone)
     return "no_answer" if asked_before else "not_requested"
 
 

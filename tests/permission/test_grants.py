@@ -278,7 +278,7 @@ def test_an_automatic_accept_without_expiry_extends_by_a_week_from_its_instant()
 
 def test_a_permanent_accept_by_whatsapp_replaces_a_temporary_grant() -> None:
     told = given(accepted("a1", T0), replied("a2", T0 + HOUR, permanent=True, source="automatic"))
-    assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).via) == ("permanent", "callback")
+    assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).via) == ("permanent", "profile")  # 1.5
     assert sorted(row["end_cause"] or "" for row in told.rows("grants").values()) == ["", "replaced"]
 
 
@@ -369,7 +369,6 @@ def test_in_one_second_a_permanent_accept_wins_over_a_temporary_one_whichever_co
 CONFLICTS = [
     ([accepted("a1", T0), rejected("a2", T0)], "no_permission"),
     ([accepted("a1", T0), replied("a2", T0, permanent=True)], "permanent"),
-    ([accepted("a1", T0, until=T0), replied("a2", T0, "reject", source="automatic")], "no_permission"),
     ([accepted("a1", T0), rejected("a2", T0), rejected("a3", T0)], "no_permission"),
 ]
 
@@ -383,6 +382,22 @@ def test_what_the_conflicting_words_of_one_second_came_to_is_unconfirmed_until_a
         assert (told.at(T0).status, told.at(T0).confirmed) == (status, False)
         assert (told.at(T0 + HOUR).status, told.at(T0 + HOUR).confirmed) == (status, True)
         assert given(*facts, rejected("a9", T0 + 1)).at(T0 + 1).confirmed, "a later word has no part in it"
+
+
+def test_nothing_is_in_doubt_of_what_was_never_given_or_ran_out_at_once() -> None:  # design 15, standing
+    automatic = replied("a2", T0, "reject", source="automatic")
+    view = given(accepted("a1", T0, until=T0), automatic).at(T0)
+    assert (view.reason, view.confirmed, view.flags) == (
+        "expired",
+        True,
+        ["revoke_without_grant", "same_second_conflict"],
+    )
+
+
+def test_a_permanent_accept_by_whatsapp_in_answer_to_a_request_came_through_it() -> None:  # 1.5
+    told = given(sent("r1", T0), replied("a1", T0 + HOUR, to="r1", permanent=True, source="automatic"))
+    assert (told.at(T0 + HOUR).via, told.at(T0 + HOUR).body["standing"]["request_id"]) == ("request", "r1")
+    assert told.at(T0 + HOUR).body["standing"]["source"] == "automatic"
 
 
 def test_a_grant_that_conflicting_words_only_repeat_is_as_confirmed_as_before() -> None:

@@ -356,3 +356,11 @@ def test_an_older_answer_that_comes_late_is_told_as_the_first_one() -> None:
 def test_a_status_of_a_request_known_by_its_reply_alone_is_told_with_it() -> None:
     told = given(accepted("a1", T0, to="r1"), delivered("r1", T0 - 5))
     assert told.rows("requests")["r1"]["delivered_at"] == T0 - 5
+
+
+def test_whoever_answered_a_request_that_nobody_reported_was_asked() -> None:  # 1.1, 1.3
+    told = given(replied("a1", T0, to="wamid.TESTUNSEEN", permanent=True), refused("call", 138_006, T0 + HOUR))
+    view = told.at(T0 + HOUR)
+    assert (view.reason, view.label) == ("refused_138006", "no_answer")
+    called = given(replied("a1", T0, to="wacid.TESTCALL0001", permanent=True), refused("call", 138_006, T0 + HOUR))
+    assert called.at(T0 + HOUR).label == "not_requested", "to answer a call is no request"
