@@ -57,7 +57,7 @@ IGNORED: Final[dict[str, str]] = {
     "status_without_number": "a status that names no business number, while several are known",
     "status_unknown": "a status of a message nobody documented when this was written",
     "system_identity": "the user's security code changed, the user did not",
-    "system_same_user": "a change of number that names no other number",
+    "system_same_user": "a change of a user who keeps the number; the names beside it are linked",
     "system_unknown": "a system message nobody documented when this was written",
     "user_name_unreadable": "one name of a user cannot be read; another one can",
     "violation_other": "a violation that is not about calling",

@@ -128,10 +128,12 @@ def _system(change: Change, message: dict[str, Any], path: str) -> None:
         old, new = old._replace(wa_id=None), new._replace(wa_id=None)  # digits on one side only: whose, it does not say
     if old.user is None or new.user is None:
         raise Refused("unknown_user", path, "a change of number names the old and the new user")
+    at = change.at(message, path)
     if old.user == new.user:
+        for names in (old, new):  # nobody moves, but the names that stand together are one user's (domain 3.11)
+            change.fields(change.number, names, at)
         change.notes.ignore("system_same_user")
         return
-    at = change.at(message, path)
     message_id = identifier(message.get("id"), f"{path}.id") or derived_id("system_message", digest(message))
     roles: tuple[tuple[Role, Names, str], ...] = (("old", old, new.user), ("new", new, old.user))
     for role, names, other in roles:

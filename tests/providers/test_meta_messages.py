@@ -262,6 +262,16 @@ def test_a_changed_number_that_names_one_user_twice_is_counted() -> None:
     assert read(payload).ignored == {"system_same_user": 1}
 
 
+def test_a_new_scoped_id_of_the_same_number_is_linked_to_it_and_moves_nobody() -> None:
+    payload = sample("number-changed")
+    system = {"type": "user_changed_user_id", "wa_id": USER, "user_id": NEW_SCOPED, "previous_user_id": SCOPED}
+    value_of(payload)["messages"][0] |= {"from": USER, "from_user_id": NEW_SCOPED, "system": system}
+    done = read(payload)
+    links = [(fact.user, fact.wa_id, fact.occurred_at) for fact in repeated(done) if fact.type == "users_linked"]
+    assert sorted(links) == [(SCOPED, USER, 1_772_500_000), (NEW_SCOPED, USER, 1_772_500_000)]
+    assert (told(done), done.ignored) == ([], {"system_same_user": 1})
+
+
 def test_a_changed_number_without_the_new_one_is_parked() -> None:
     payload = sample("number-changed")
     value_of(payload)["messages"][0]["system"] = {"type": "user_changed_number"}
