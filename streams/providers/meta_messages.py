@@ -123,7 +123,7 @@ def _system(change: Change, message: dict[str, Any], path: str) -> None:
         return
     if change.number is None:
         raise Refused("unknown_number", path, NOT_KNOWN)
-    old, new = _old_and_new(message, system, path)
+    old, new = _with_contacts(change, *_old_and_new(message, system, path))
     if kind == _ID_CHANGED and (old.wa_id is None or new.wa_id is None):
         old, new = old._replace(wa_id=None), new._replace(wa_id=None)  # digits on one side only: whose, it does not say
     if old.user is None or new.user is None:
@@ -158,6 +158,24 @@ def _old_and_new(message: dict[str, Any], system: dict[str, Any], path: str) -> 
     old = Names(sender.wa_id or before.wa_id, scoped)
     if faults and (old.user is None or new.user is None):
         raise faults[0]
+    return old, new
+
+
+def _with_contacts(change: Change, old: Names, new: Names) -> tuple[Names, Names]:
+    """The two users with what contacts show of them. Beside the old digits stands perhaps the new scoped id already:
+    a contact is the old user's only where its id differs from a new one that is told.
+    """
+    for contact in change.contacts:
+        if contact.wa_id is None or contact.scoped is None:
+            continue
+        if contact.wa_id == new.wa_id and contact.scoped != old.scoped and not new.contradicts(contact):
+            new = new.filled(contact)
+            continue
+        contact = contact._replace(parent=None)
+        if new.scoped in (None, contact.scoped) or old.contradicts(contact):
+            continue
+        if contact.wa_id == old.wa_id or (contact.scoped == old.scoped and contact.wa_id != new.wa_id):
+            old = old.filled(contact)
     return old, new
 
 

@@ -7,6 +7,7 @@ import pytest
 from schemas.events import MessageStatus, PermissionReplied, UserMessaged, UserNumberChanged
 from schemas.ids import derived_id
 from tests.providers.payloads import (
+    CONTACT,
     NUMBER,
     PARENT,
     RECEIVED_AT,
@@ -270,6 +271,32 @@ def test_a_new_scoped_id_of_the_same_number_is_linked_to_it_and_moves_nobody() -
     links = [(fact.user, fact.wa_id, fact.occurred_at) for fact in repeated(done) if fact.type == "users_linked"]
     assert sorted(links) == [(SCOPED, USER, 1_772_500_000), (NEW_SCOPED, USER, 1_772_500_000)]
     assert (told(done), done.ignored) == ([], {"system_same_user": 1})
+
+
+@pytest.mark.parametrize("sender", [{"from": USER}, {"from": None, "from_user_id": SCOPED}])
+def test_a_contact_that_shows_both_names_of_the_old_user_links_them(sender: dict[str, Any]) -> None:
+    payload = sample("number-changed")
+    value_of(payload)["messages"][0] |= sender
+    value_of(payload)["contacts"] = [CONTACT]
+    (old, new) = [fact for fact in told(read(payload)) if isinstance(fact, UserNumberChanged)]
+    assert ((old.user, old.aliases), (new.user, new.aliases)) == ((USER, (SCOPED,)), (NEW_USER, (NEW_SCOPED,)))
+    links = [(fact.user, fact.wa_id) for fact in repeated(read(payload)) if fact.type == "users_linked"]
+    assert links == [(SCOPED, USER), (NEW_SCOPED, NEW_USER)]
+
+
+def test_a_contact_that_shows_both_names_of_the_new_user_links_them() -> None:
+    payload = sample("number-changed")
+    del value_of(payload)["messages"][0]["system"]["user_id"]
+    value_of(payload)["contacts"] = [{"wa_id": NEW_USER, "user_id": NEW_SCOPED}]
+    links = [(fact.user, fact.wa_id) for fact in repeated(read(payload)) if fact.type == "users_linked"]
+    assert links == [(NEW_SCOPED, NEW_USER)]
+
+
+def test_a_contact_beside_the_old_digits_is_not_believed_while_the_new_scoped_id_is_not_told() -> None:
+    payload = sample("number-changed")
+    del value_of(payload)["messages"][0]["system"]["user_id"]
+    value_of(payload)["contacts"] = [CONTACT]
+    assert [fact.type for fact in repeated(read(payload))] == ["business_seen"]
 
 
 def test_a_changed_number_without_the_new_one_is_parked() -> None:
