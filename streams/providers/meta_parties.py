@@ -109,11 +109,22 @@ class Change:
         elif self.contacts:
             known = (self.by_name.get(name) for name in names if name is not None)
             names = names.filled(next((contact for contact in known if contact is not None), Names()))
+        if keys is not FROM:
+            names = self._reached(names)
         if names.user is None:
             raise faults[0] if faults else Refused("unknown_user", path, "the payload names no user")
         for _ in faults:
             self.notes.ignore("user_name_unreadable")
         return names
+
+    def _reached(self, names: Names) -> Names:
+        """The names of whom the business addressed, by the digits of WhatsApp: those that were typed can differ, and
+        a contact of the same scoped id tells (domain 3.1).
+        """
+        if names.wa_id is None or names.scoped is None or names.wa_id in self.by_name:
+            return names
+        contact = self.by_name.get(names.scoped)
+        return names if contact is None or contact.wa_id is None else names._replace(wa_id=contact.wa_id)
 
 
 def names_of(item: Mapping[str, Any], path: str, keys: Keys, faults: list[Refused]) -> Names:

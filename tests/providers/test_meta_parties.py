@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.events import BusinessSeen, UsersLinked
+from schemas.events import BusinessSeen, PairFact, UsersLinked
 from schemas.ids import derived_id
 from tests.providers.payloads import (
     CONTACT,
@@ -108,6 +108,34 @@ def test_the_only_contact_names_an_item_that_names_nobody() -> None:
 def test_a_contact_that_contradicts_the_item_is_another_user() -> None:
     payload = envelope(value(contacts=[{"wa_id": OTHER, "user_id": OTHER_SCOPED}], messages=[reply(response="accept")]))
     assert links(payload) == [(SCOPED, USER, 1_772_443_800)]
+
+
+def test_digits_that_were_addressed_give_way_to_those_of_the_contact_with_the_same_scoped_id() -> None:
+    contacts = [{"input": "+44 7700 900777", "wa_id": USER, "user_id": SCOPED}]
+    sent = status("wamid.TEST1", "sent", recipient_user_id=SCOPED) | {"recipient_id": OTHER}
+    ringing = status("wacid.TEST1", "RINGING", recipient_user_id=SCOPED, type="call") | {"recipient_id": OTHER}
+    begun = call("connect", to=OTHER, to_user_id=SCOPED)
+    for payload in (
+        envelope(value(contacts=contacts, statuses=[sent])),
+        calls(begun, contacts=contacts, statuses=[ringing]),
+        envelope(value(contacts=[*contacts, {"wa_id": "447700900999"}], statuses=[sent])),
+    ):
+        assert {(fact.user, fact.aliases) for fact in told(read(payload)) if isinstance(fact, PairFact)} == {
+            (USER, (SCOPED,))
+        }
+        assert {link[:2] for link in links(payload)} == {(SCOPED, USER)}
+
+
+def test_digits_that_were_addressed_stay_where_no_scoped_id_or_a_contact_of_their_own_says_otherwise() -> None:
+    sent = status("wamid.TEST1", "sent") | {"recipient_id": OTHER}
+    tied = sent | {"recipient_user_id": SCOPED}
+    for contacts, item in (
+        ([CONTACT], sent),
+        ([{"wa_id": USER, "user_id": OTHER_SCOPED}], tied),
+        ([{"wa_id": OTHER, "user_id": SCOPED}, CONTACT], tied),
+    ):
+        facts = told(read(envelope(value(contacts=contacts, statuses=[item]))))
+        assert [fact.user for fact in facts if fact.type == "message_status"] == [OTHER]
 
 
 @pytest.mark.parametrize("contacts", [5, "x", {}, [5], [{"wa_id": 5}], [{"user_id": "nobody"}], [{"wa_id": "ann"}]])
