@@ -70,11 +70,14 @@ def _ended(
     if said not in _ENDS:
         change.notes.ignore("call_end_unknown")
     started_at = instant_or_zero(call.get("start_time"), f"{path}.start_time")
+    if started_at is not None:
+        change.notes.happened(started_at, f"{path}.start_time")
     ended_at = instant_or_zero(call.get("end_time"), f"{path}.end_time")
     duration_s = _duration(change, call, path, started_at)
     if started_at is None and duration_s:
         started_at = (about["occurred_at"] if ended_at is None else ended_at) - duration_s
         instant(started_at, f"{path}.duration")
+        change.notes.happened(started_at, f"{path}.end_time")
     elif duration_s is None and started_at is not None and ended_at is not None and ended_at >= started_at:
         duration_s = ended_at - started_at
     change.notes.facts.append(

@@ -12,7 +12,7 @@ from typing import Final
 from schemas.codec import Unreadable
 from streams.providers import actions, gupshup, infobip, meta, sendlog, ycloud, zernio
 from streams.providers.known import NONE_KNOWN, Known
-from streams.providers.translation import Translation
+from streams.providers.translation import AHEAD_S, Translation
 
 PROVIDERS: Final[dict[str, Callable[[bytes, int, Known], Translation]]] = {
     "meta": meta.translate,
@@ -25,11 +25,6 @@ PROVIDERS: Final[dict[str, Callable[[bytes, int, Known], Translation]]] = {
     "meta-sendlog": sendlog.translate,
 }
 
-
-AHEAD_S: Final = 7 * 86_400
-"""Wide enough for a clock of ours that is days behind; a clock in milliseconds or in another century is far beyond
-it.
-"""
 FUTURE: Final = Unreadable(
     reason="time_in_future", path="$", detail="an instant lies more than seven days after the receipt"
 )

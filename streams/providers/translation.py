@@ -16,6 +16,10 @@ from schemas.codec import Unreadable
 from schemas.events import BusinessSeen, Fact, UsersLinked
 from schemas.ids import derived_id
 
+AHEAD_S: Final = 7 * 86_400
+"""Wide enough for a clock of ours that is days behind; a clock in milliseconds or in another century is far beyond
+it.
+"""
 MAX_UNKNOWN: Final = 8
 """Names of unknown things kept of one payload; whoever adds them up over payloads bounds them once more."""
 _HARMLESS: Final = re.compile(r"(?!.*[0-9]{4})[A-Za-z][A-Za-z0-9_.-]{0,39}")
@@ -74,6 +78,14 @@ class Notes:
         named = f"{kind}:{name.lower()}"
         if named in self.unknown or len(self.unknown) < MAX_UNKNOWN:
             self.unknown[named] = self.unknown.get(named, 0) + 1
+
+    def happened(self, at: int, path: str) -> int:
+        """`at`, the instant of something that happened. Raises `Refused` when that is long after we received it: a
+        broken clock would otherwise carry its pair into the future, where every grant has run out.
+        """
+        if at > self.received_at + AHEAD_S:
+            raise Refused("time_in_future", path, "an instant lies more than seven days after the receipt")
+        return at
 
     def park(self, fault: Unreadable) -> None:
         """Keeps the reason why a part cannot be judged."""

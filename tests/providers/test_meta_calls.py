@@ -333,3 +333,22 @@ def test_an_error_within_a_call_stands_before_one_beside_it() -> None:
 @pytest.mark.parametrize("errors", [[{"code": code}] for code in (True, -1, 1 << 31, 1.5, "x", "-1", None)] + [[5], 5])
 def test_an_error_without_a_code_is_none(errors: object) -> None:
     assert one(told(read(calls(call("terminate", status="FAILED", errors=errors)))), CallEnded).error_code is None
+
+
+AHEAD = RECEIVED_AT + 8 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"start_time": AHEAD, "duration": 56}, "start_time"),
+        ({"start_time": AHEAD, "end_time": AHEAD + 56}, "start_time"),
+        ({"end_time": AHEAD, "duration": 56}, "end_time"),
+    ],
+)
+def test_a_call_that_began_long_after_its_receipt_is_parked_once_and_whole(said: dict[str, Any], field: str) -> None:
+    done = read(calls(call("terminate", status="COMPLETED", timestamp=RECEIVED_AT, **said)))
+    assert [fact.type for fact in done.facts] == ["business_seen"]
+    assert [(fault.reason, fault.path) for fault in done.parked] == [
+        ("time_in_future", f"$.entry[0].changes[0].value.calls[0].{field}")
+    ]
