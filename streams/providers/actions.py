@@ -50,6 +50,7 @@ def translate(body: bytes, received_at: int, _numbers: Known | None = None) -> T
         if isinstance(checked, list):
             notes.park(refusal_of(checked))
         else:
+            notes.happened(checked.occurred_at, "$.occurred_at")
             notes.facts.append(fact_of(notes, checked))
 
     return translated(PROVIDER, body, received_at, read)

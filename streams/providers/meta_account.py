@@ -45,13 +45,15 @@ class Account:
 
     def fields(self, value: dict[str, Any], path: str, number: str | None, display: str | None) -> dict[str, Any]:
         """What every fact about a number has. `number`, `display`: what the webhook calls it."""
-        at = instant(value.get("timestamp"), f"{path}.timestamp")
+        place = f"{path}.timestamp"
+        at = instant(value.get("timestamp"), place)
         if at is None:
-            at = instant(self.entry.get("time"), f"{self.entry_path}.time")
+            place = f"{self.entry_path}.time"
+            at = instant(self.entry.get("time"), place)
         return {
             "phone_number_id": number,
             "display_phone_number": display,
-            "occurred_at": self.notes.received_at if at is None else at,
+            "occurred_at": self.notes.received_at if at is None else self.notes.happened(at, place),
             "recorded_at": self.notes.received_at,
             "provider": self.notes.provider,
         }

@@ -76,8 +76,9 @@ class Change:
 
     def at(self, item: Mapping[str, Any], path: str) -> int:
         """When the item happened; receipt time when it does not say."""
-        at = instant(item.get("timestamp"), f"{path}.timestamp")
-        return self.notes.received_at if at is None else at
+        place = f"{path}.timestamp"
+        at = instant(item.get("timestamp"), place)
+        return self.notes.received_at if at is None else self.notes.happened(at, place)
 
     def fields(self, number: str, names: Names, at: int) -> dict[str, Any]:
         """The same fields from what is already read; keeps what the payload shows beside the item."""

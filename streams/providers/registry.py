@@ -1,7 +1,7 @@
 """Which translation reads which provider. The one registry: a provider is added here and nowhere else.
 
-Owns one more rule that no provider may skip: what claims to have happened long after we received it is parked. A
-broken clock would otherwise carry its pair into the future, where every grant has run out.
+Owns one more rule that no provider may skip: what claims to have happened long after we received it is parked. The
+readers park it with its place (`Notes.happened`); what one of them forgot to look at is caught here.
 """
 
 from collections.abc import Callable

@@ -131,7 +131,7 @@ def _taken(notes: Notes, exchange: Exchange, asked: Asked, answer: dict[str, Any
     if taken_id is None:
         raise Refused("missing_id", f"{path}.id", "Meta took it and the answer does not say under which id")
     names = _names(notes, exchange, answer)
-    about = _about(exchange, names)
+    about = _about(notes, exchange, names)
     if asked == "call":
         action: Action = CallStartedAction.model_construct(type="call_started", call_id=taken_id, **about)
     else:
@@ -145,7 +145,7 @@ def _taken(notes: Notes, exchange: Exchange, asked: Asked, answer: dict[str, Any
 def _refused(notes: Notes, exchange: Exchange, asked: Asked, code: int, error: dict[str, Any]) -> None:
     """Meta said why not."""
     names = _names(notes, exchange, {})
-    about = _about(exchange, names)
+    about = _about(notes, exchange, names)
     said = error.get("error_data")
     data = said if isinstance(said, dict) else {}
     trace = text(error.get("fbtrace_id")) or ""
@@ -164,7 +164,7 @@ def _refused(notes: Notes, exchange: Exchange, asked: Asked, code: int, error: d
 
 def _reading(notes: Notes, exchange: Exchange, answer: dict[str, Any]) -> None:
     names = _names(notes, exchange, {})
-    about = _about(exchange, names)
+    about = _about(notes, exchange, names)
     taken = ReadingTakenAction.model_construct(type="reading_taken", response=answer, provider="meta", **about)
     try:
         _add(notes, names, taken)
@@ -204,14 +204,14 @@ def _asked_for(exchange: Exchange, faults: list[Refused]) -> Names:
     return names_of(body, "$.request.body", ("to",) if body.get("to") else ("recipient",), faults)
 
 
-def _about(exchange: Exchange, names: Names) -> dict[str, Any]:
+def _about(notes: Notes, exchange: Exchange, names: Names) -> dict[str, Any]:
     """What every action says."""
     body = exchange.request.body or {}
     campaign = exchange.campaign if exchange.campaign is not None else text(body.get("biz_opaque_callback_data"))
     return {
         "phone_number_id": exchange.endpoint.number,
         "user": names.user,
-        "occurred_at": exchange.sent_at,
+        "occurred_at": notes.happened(exchange.sent_at, "$.sent_at"),
         "campaign": campaign,
         "origin": exchange.origin,
         "reservation_id": exchange.reservation_id,

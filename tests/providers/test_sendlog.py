@@ -271,6 +271,7 @@ def test_what_tells_nothing_of_a_permission_is_counted_and_ignored(exchange: obj
     ("exchange", "reason", "path"),
     [
         (changed("free-form", sent_at=...), "invalid_action", "$.sent_at"),
+        (changed("free-form", sent_at=SENT_AT + 8 * 86_400), "time_in_future", "$.sent_at"),
         (changed("free-form", response=...), "invalid_action", "$.response"),
         (changed("free-form", response__body__messages=...), "unreadable", "$.response.body.messages[0]"),
         (changed("free-form", response__body__messages=[{}]), "missing_id", "$.response.body.messages[0].id"),
