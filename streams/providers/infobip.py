@@ -58,7 +58,10 @@ def _read(notes: Notes, payload: dict[str, Any], numbers: Known) -> None:
         if "status" in payload and "actions" in payload:
             raise Refused("unreadable", "$", "an answer about a pair names no pair; report it as reading_taken")
         raise Refused("unreadable", "$.results", "an array is expected here")
-    for place, result in enumerate(items(payload, "results", "$")):
+    results = items(payload, "results", "$")
+    if not results:
+        notes.ignore("empty")
+    for place, result in enumerate(results):
         path = f"$.results[{place}]"
         try:
             said = mapping(result, path)

@@ -33,6 +33,8 @@ _ACCOUNT: Final[dict[str, Callable[[Account, dict[str, Any], str], None]]] = {
     "account_settings_update": meta_account.read_settings,
     "message_template_status_update": meta_account.read_template,
 }
+_READ: Final = {field: frozenset(name for name, *_ in parts) for field, parts in _PAIRS.items()}
+_BESIDE: Final = frozenset({"messaging_product", "metadata", "contacts", "errors"})
 
 
 def translate(
@@ -105,6 +107,7 @@ def _change(
     shared = change_of(notes, numbers, value, path, named)
     if field == "calls":
         meta_calls.share_errors(notes, value)
+    _count_unread(notes, value, field)
     for name, read, model in _PAIRS[field]:
         try:
             found = items(value, name, path)
@@ -117,3 +120,16 @@ def _change(
                 read(shared, mapping(item, where), where)
             except Refused as refused:
                 notes.park(wire.diagnosed(model, item, where, refused.fault))
+
+
+def _count_unread(notes: Notes, value: dict[str, Any], field: str) -> None:
+    """Counts what a change holds and nobody reads, and a change that holds nothing."""
+    held = [name for name, part in value.items() if part and name not in _BESIDE]
+    unread = [name for name in held if name not in _READ[field] and isinstance(value[name], list | dict)]
+    for name in unread:
+        notes.ignore_unknown("part_unknown", name)
+    if value.get("errors"):
+        if field != "calls":  # there they are handed to a call, or counted
+            notes.ignore("errors_beside")
+    elif not unread and _READ[field].isdisjoint(held):
+        notes.ignore("empty")

@@ -413,6 +413,11 @@ def test_what_nobody_documented_is_counted_by_a_name_that_is_bounded_and_harmles
     assert done.unknown == {f"field_unknown:{name}": 1 for name in fields[:MAX_UNKNOWN]}
 
 
+def test_a_batch_of_nothing_is_counted() -> None:
+    done = translate("infobip", body({"results": []}), RECEIVED_AT)
+    assert (done.facts, done.ignored, done.parked) == ((), {"empty": 1}, ())
+
+
 @pytest.mark.parametrize("provider", ["infobip", "ycloud", "zernio"])
 def test_a_door_of_a_flattened_dialect_reads_metas_envelope_too(provider: str) -> None:
     (fact,) = items(translate(provider, body(sample("r1-temporary-accept")), RECEIVED_AT))

@@ -324,3 +324,29 @@ def test_any_bytes_give_a_reason_and_never_raise(said: bytes) -> None:
 def test_no_reason_quotes_what_was_sent() -> None:
     done = read(envelope(value(messages=[reply(timestamp="447700900123x", **ACCEPT)])))
     assert "447700900" not in repr(done.parked)
+
+
+@pytest.mark.parametrize(
+    ("field", "said", "ignored", "unknown"),
+    [
+        ("calls", {"messages": [reply(response="accept")]}, "part_unknown", {"part_unknown:messages": 1}),
+        ("messages", {"calls": [{"id": "wacid.TEST1"}]}, "part_unknown", {"part_unknown:calls": 1}),
+        ("messages", {"permissions": [{"x": 1}]}, "part_unknown", {"part_unknown:permissions": 1}),
+        ("messages", {"permissions": {"x": 1}}, "part_unknown", {"part_unknown:permissions": 1}),
+        ("messages", {USER: [1]}, "part_unknown", {}),
+        ("messages", {"errors": [{"code": 131_044}]}, "errors_beside", {}),
+        ("calls", {"errors": [{"code": 131_044}]}, "errors_beside", {}),
+        ("messages", {"contacts": [CONTACT], "errors": [], "messages": [], "statuses": None}, "empty", {}),
+    ],
+)
+def test_what_nobody_reads_of_a_change_is_counted(
+    field: str, said: dict[str, Any], ignored: str, unknown: dict[str, int]
+) -> None:
+    done = read(envelope(value(**said), field=field))
+    assert (done.facts, done.ignored, done.unknown, done.parked) == ((), {ignored: 1}, unknown, ())
+
+
+def test_what_nobody_reads_beside_an_item_costs_the_item_nothing() -> None:
+    done = read(envelope(value(messages=[reply(response="accept")], permissions=[{"x": 1}])))
+    assert [fact.type for fact in told(done)] == ["permission_replied"]
+    assert done.unknown == {"part_unknown:permissions": 1}
