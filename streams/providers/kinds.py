@@ -68,6 +68,7 @@ PARKED: Final[dict[str, str]] = {
     "invalid_action": "an action that does not have its shape",
     "missing_id": "a status or a call without the id of what it is about",
     "missing_name": "a template without a name",
+    "not_an_envelope": "an object with neither object nor entry: no webhook of Meta's, perhaps another provider's",
     "not_json": "the bytes are not JSON",
     "time_in_future": "an instant more than seven days after the receipt",
     "time_out_of_range": "an instant before 2015 or after 2100",

@@ -33,6 +33,10 @@ _ACCOUNT: Final[dict[str, Callable[[Account, dict[str, Any], str], None]]] = {
     "account_settings_update": meta_account.read_settings,
     "message_template_status_update": meta_account.read_template,
 }
+_ENVELOPE: Final = ("object", "entry")
+NO_ENVELOPE: Final = (
+    "neither object nor entry, so no webhook of Meta's; send it to the door of its own provider, or name that provider"
+)
 _READ: Final = {field: frozenset(name for name, *_ in parts) for field, parts in _PAIRS.items()}
 _BESIDE: Final = frozenset({"messaging_product", "metadata", "contacts", "errors"})
 
@@ -57,6 +61,8 @@ def walk(notes: Notes, payload: dict[str, Any], numbers: Known, *, entry_is_numb
     `entry_is_number`: the dialect names the number by the entry's id where it sends no metadata. In every other one an
     entry's id is taken for the number only when it is known as one (domain 4.3 rule 5).
     """
+    if payload and payload.keys().isdisjoint(_ENVELOPE):
+        raise Refused("not_an_envelope", "$", NO_ENVELOPE)
     if payload.get("object", "whatsapp_business_account") != "whatsapp_business_account":
         notes.ignore("other_object")  # Messenger's `page` looks alike and is another product (domain 3.12)
         return

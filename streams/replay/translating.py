@@ -4,6 +4,7 @@ Owns telling these apart: one document is one body (or one history line), anythi
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from schemas.codec import Unreadable
 from schemas.policy import Policy
@@ -13,6 +14,9 @@ from streams.replay.meaning import meaning, meaning_of
 from streams.replay.scout import scout
 from streams.replay.sources import Line, Sources
 
+_OF_LINES: Final = ("body", "body_base64", "action")
+_OF_BODIES: Final = ("object", "entry", "results", "type", "event", "permission", "request")
+"""By these a body is told, of whatever provider: no history line has them beside its own keys."""
 Meaning = tuple[Line, Translation | Unreadable]
 
 
@@ -37,10 +41,15 @@ def translated(sources: Sources, provider: str, received_at: int, policy: Policy
 
 
 def _is_of_history(raw: bytes) -> bool:
+    """Whether this is a history line, be it one with a fault: it would mean nothing as a body."""
     if not isinstance(arrival_of(raw), Unreadable):
         return True
     said = _json(raw)
-    return isinstance(said, dict) and "received_at" in said and bool(said.keys() & {"webhook", "action"})
+    if not isinstance(said, dict):
+        return False
+    if "received_at" in said and said.keys() & {"webhook", "action"}:
+        return True
+    return not said.keys().isdisjoint(_OF_LINES) and said.keys().isdisjoint(_OF_BODIES)
 
 
 def _is_json(raw: bytes) -> bool:

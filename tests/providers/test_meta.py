@@ -326,6 +326,22 @@ def test_no_reason_quotes_what_was_sent() -> None:
     assert "447700900" not in repr(done.parked)
 
 
+@pytest.mark.parametrize("provider", ["meta", "360dialog", "gupshup"])
+@pytest.mark.parametrize("said", [{"results": []}, {"statuses": [], "type": "message"}, {"x": None}])
+def test_an_object_that_is_no_envelope_is_parked_with_what_to_do(provider: str, said: dict[str, Any]) -> None:
+    done = translate(provider, body(said), RECEIVED_AT)
+    ((reason, path, detail),) = [(fault.reason, fault.path, fault.detail) for fault in done.parked]
+    assert (done.facts, done.ignored, reason, path) == ((), {}, "not_an_envelope", "$")
+    assert "entry" in detail
+    assert "provider" in detail
+
+
+@pytest.mark.parametrize("said", [{}, {"object": "whatsapp_business_account", "entry": []}, {"entry": []}])
+def test_an_empty_envelope_is_counted(said: dict[str, Any]) -> None:
+    done = translate("meta", body(said), RECEIVED_AT)
+    assert (done.facts, done.ignored, done.parked) == ((), {"empty": 1}, ())
+
+
 @pytest.mark.parametrize(
     ("field", "said", "ignored", "unknown"),
     [

@@ -276,6 +276,32 @@ def test_a_document_that_is_no_body_is_parked_once(said: bytes) -> None:
     assert json.loads(done.stderr)["parked"] == 1
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "path", "said"),
+    [
+        ({"received_at": "recieved_at"}, "$.received_at", "missing"),
+        ({"webhook": "webook"}, "$", "neither webhook nor action"),
+        ({"received_at": "recieved_at", "webhook": "webook"}, "$", "nothing of that"),
+        ({"received_at": "recieved_at", "body": "body_base64"}, "$.received_at", "missing"),
+    ],
+)
+def test_a_history_line_with_a_misspelt_key_is_told_as_such_and_never_read_as_a_body(
+    misspelt: dict[str, str], path: str, said: str
+) -> None:
+    line = {"received_at": T0, "webhook": "meta", "body": {"object": "whatsapp_business_account", "entry": []}}
+    raw = json.dumps({misspelt.get(key, key): held for key, held in line.items()}).encode()
+    for done in (run("translate", "-", "--provider", "meta", said=raw + end) for end in (b"", b"\n" + raw)):
+        told = json.loads(done.stderr)
+        assert (done.exit_code, done.stdout, told["ignored"]) == (3, "", {})
+        assert {(why["reason"], why["path"]) for why in told["why_parked"]} == {("unreadable_line", path)}
+        assert all(why["detail"].startswith(said) for why in told["why_parked"])
+
+
+def test_an_action_without_the_rest_of_its_line_is_told_as_a_line() -> None:
+    done = run("translate", "-", "--provider", "actions", said=b'{"action": {"type": "request_sent"}}')
+    assert json.loads(done.stderr)["why_parked"][0]["reason"] == "unreadable_line"
+
+
 def test_a_story_is_plain_text_or_json_with_the_same_exit_codes(tmp_path: Path) -> None:
     asked = ("--pair", f"{NUMBER}/{user(11)}")
     text, told = run("explain", CALLS, *asked), run("explain", CALLS, *asked, "--json")
