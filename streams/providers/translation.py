@@ -22,8 +22,13 @@ it.
 """
 MAX_UNKNOWN: Final = 8
 """Names of unknown things kept of one payload; whoever adds them up over payloads bounds them once more."""
-_HARMLESS: Final = re.compile(r"(?!.*[0-9]{4})[A-Za-z][A-Za-z0-9_.-]{0,39}")
-"""A name that may stand in a metric or a log: short, one word, and no room for a phone number."""
+_HARMLESS: Final = re.compile(
+    r"(?=.{1,40}\Z)(?!(?:.*[0-9]){3})(?!(?i:wa[mc]id))"
+    r"(?:[A-Z]?[a-z][a-z0-9]*(?:[_.-][a-z0-9]+)*|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)"
+)
+"""A name that may stand in a metric or a log: a short word of one case with at most two digits. Neither a phone number
+nor an id can be written so, nor either as base64.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -413,6 +413,28 @@ def test_what_nobody_documented_is_counted_by_a_name_that_is_bounded_and_harmles
     assert done.unknown == {f"field_unknown:{name}": 1 for name in fields[:MAX_UNKNOWN]}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["call_ringing", "DELETED", "Deleted", "v2", "post.published", "whatsapp.flow.sent", "step_2", "billing-event2"],
+)
+def test_a_plain_word_is_echoed(name: str) -> None:
+    done = translate("zernio", body({"event": name}), RECEIVED_AT)
+    assert done.unknown == {f"event_other:{name.lower()}": 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("wamid.HBgMNDQ3NzAwOTAwMTIzFQIA", "wamid.abc", "WACID_ABC", "HBgMNDQ3NzAwOTAwMTIzFQIA", "NjkzNjkzNjkz"),
+        *("num_44_77_00_90_01_23", "num.447.700.900", "n447700900", "x4x4x7x7", "MDAwMDAwMDAw", "NDQ3NzAwOTAwMTIz"),
+        *("GB.10000000000000000042", "GB.ENT.abc", "GB.abcdef", "ann smith", "x" * 41, "", "_", "\u0664\u0664", "a\n"),
+    ],
+)
+def test_a_word_that_could_carry_a_number_or_an_id_is_withheld(name: str) -> None:
+    done = translate("zernio", body({"event": name}), RECEIVED_AT)
+    assert (done.ignored, done.unknown) == ({"event_other": 1}, {})
+
+
 def test_a_batch_of_nothing_is_counted() -> None:
     done = translate("infobip", body({"results": []}), RECEIVED_AT)
     assert (done.facts, done.ignored, done.parked) == ((), {"empty": 1}, ())
