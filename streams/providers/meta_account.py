@@ -13,6 +13,7 @@ from schemas.ids import derived_id
 from streams.providers.fields import (
     digest,
     display_digits,
+    identifier,
     instant,
     instant_or_zero,
     items,
@@ -105,6 +106,7 @@ def _restricted(
 ) -> None:
     display = display_digits(value.get("phone_number"))
     if display is None:
+        identifier(value.get("phone_number"), f"{path}.phone_number")
         raise Refused("unknown_number", f"{path}.phone_number", "the webhook names no number")
     about = account.fields(value, path, None, display)
     account.notes.facts.append(
@@ -128,8 +130,11 @@ def read_settings(account: Account, value: dict[str, Any], path: str) -> None:
         return
     settings, calling = mapping(settings, place), mapping(calling, f"{place}.calling")
     number = number_id(settings.get("phone_number_id"), f"{place}.phone_number_id")
-    display = display_digits(settings.get("display_phone_number", value.get("phone_number")))
+    shown, holder = (settings, place) if "display_phone_number" in settings else (value, path)
+    name = "display_phone_number" if shown is settings else "phone_number"
+    display = display_digits(shown.get(name))
     if number is None and display is None:
+        identifier(shown.get(name), f"{holder}.{name}")
         raise Refused("unknown_number", f"{place}.phone_number_id", "the webhook names no number")
     sip = calling.get("sip")
     about = account.fields(value, path, number, display)

@@ -121,6 +121,17 @@ def test_a_restriction_of_no_number_is_parked() -> None:
     assert [fault.reason for fault in read(payload).parked] == ["unknown_number"]
 
 
+def test_a_number_that_is_written_as_an_integer_is_no_number_and_told_so() -> None:
+    update, settings = sample("restriction"), sample("settings")
+    value_of(update)["phone_number"] = 442_079_460_123
+    said = value_of(settings)["phone_number_settings"]
+    del said["phone_number_id"]
+    said["display_phone_number"] = 442_079_460_123
+    where = "$.entry[0].changes[0].value"
+    for payload, place in ((update, "phone_number"), (settings, "phone_number_settings.display_phone_number")):
+        assert {(fault.reason, fault.path) for fault in read(payload).parked} == {("unreadable_id", f"{where}.{place}")}
+
+
 def test_settings_say_which_switches_are_on() -> None:
     (fact,) = told(read(sample("settings")))
     assert fact == BusinessSettingsChanged(
