@@ -32,6 +32,7 @@ class Directory:
         self._displays: dict[str, set[str]] = defaultdict(set)  # by id
         self._judged: dict[str, Number] = {}
         self._by_display: dict[str, str] | None = None
+        self._contested: frozenset[str] = frozenset()
         self._all: frozenset[str] | None = None
         self._named: dict[str, set[str]] = defaultdict(set)  # ids the policy file names, by display number
         for number, entry in policy.numbers.items():
@@ -107,7 +108,13 @@ class Directory:
             found |= self._registered()
             found |= {display: min(ids) for display, ids in self._named.items() if len(ids) == 1}
             self._by_display = found
+            self._contested = frozenset(display for display, ids in self._ids.items() if ids and display not in found)
         return self._by_display
+
+    def contested(self) -> AbstractSet[str]:
+        """Each display number that has several ids, while the operator names none."""
+        self.by_display()
+        return self._contested
 
     def ids(self) -> AbstractSet[str]:
         """Every id that is known: by the policy file, a registration, or a display number shown with it. Not one whose

@@ -125,7 +125,8 @@ def _change(event: Event, number: Number, *, permanence: bool) -> Change:
     if found is None and not displays and number.inferable:
         found = event.numbers.only
         inferred = (NUMBER,) if found is not None else ()
-    return Change(event.notes, event.numbers, found, display, (), {}, permanence, inferred)
+    named = tuple(displays) if found is None else ()
+    return Change(event.notes, event.numbers, found, display, (), {}, permanence, inferred, named)
 
 
 def our_side(direction: Any) -> tuple[str, ...]:

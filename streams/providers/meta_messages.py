@@ -27,7 +27,6 @@ from streams.providers.fields import (
     user_name,
     word,
 )
-from streams.providers.known import NOT_KNOWN
 from streams.providers.meta_parties import CONTACT, FROM, RECIPIENT, Change, Names, names_of
 from streams.providers.replies import read_reply
 from streams.providers.translation import Refused
@@ -122,7 +121,7 @@ def _system(change: Change, message: dict[str, Any], path: str) -> None:
         change.notes.ignore("system_identity" if kind in _IDENTITY_CHANGED else "system_unknown")
         return
     if change.number is None:
-        raise Refused("unknown_number", path, NOT_KNOWN)
+        raise change.of_no_number(path)
     old, new = _with_contacts(change, *_old_and_new(message, system, path))
     if kind == _ID_CHANGED and (old.wa_id is None or new.wa_id is None):
         old, new = old._replace(wa_id=None), new._replace(wa_id=None)  # digits on one side only: whose, it does not say

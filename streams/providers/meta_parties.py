@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.ids import is_wa_id
 from streams.providers.fields import display_digits, instant, number_id, user_name
-from streams.providers.known import NOT_KNOWN, Known
+from streams.providers.known import Known
 from streams.providers.translation import Notes, Refused
 
 Keys = tuple[str, ...]
@@ -54,7 +54,7 @@ class Change:
     """What all items of one change share. `display`: the digits of the number's display form.
 
     `permanence`: whether the dialect says of a permission that it is permanent. `inferred`: what of the fields of
-    every fact was inferred.
+    every fact was inferred. `named`: the display numbers by which a number was looked for in vain.
     """
 
     notes: Notes
@@ -65,14 +65,20 @@ class Change:
     by_name: Mapping[str, Names]
     permanence: bool = True
     inferred: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     def about(self, item: Mapping[str, Any], path: str, keys: Keys, display: str | None = None) -> dict[str, Any]:
         """The fields that every fact of a pair has. `display`: the business side as a call names it."""
         number = self.number or (self.numbers.by_display.get(display) if display is not None else None)
         if number is None:
-            raise Refused("unknown_number", path, NOT_KNOWN)
+            raise self.of_no_number(path, display)
         names = self._user(item, path, keys)
         return self.fields(number, names, self.at(item, path))
+
+    def of_no_number(self, path: str, *displays: str | None) -> Refused:
+        """The refusal of an item whose number nobody knows. `displays`: further display numbers that it names."""
+        why = self.numbers.why_unknown((self.display, *self.named, *displays))
+        return Refused("unknown_number", path, why)
 
     def at(self, item: Mapping[str, Any], path: str) -> int:
         """When the item happened; receipt time when it does not say."""

@@ -50,6 +50,10 @@ class Numbers:
         """The id of each display number that has exactly one, or one the operator names."""
         return self._directory.by_display()
 
+    def contested(self) -> AbstractSet[str]:
+        """Each display number that has several ids, while the operator names none."""
+        return self._directory.contested()
+
     def ids(self) -> AbstractSet[str]:
         """Every id that is known, whether or not its display number is."""
         return self._directory.ids()

@@ -342,8 +342,10 @@ def test_a_display_number_of_two_ids_is_nobodys_until_the_operator_says_whose() 
     shown = (seen("a", T0), seen("b", T0, OTHER))
     assert known(shown[0]).by_display() == {DISPLAY: NUMBER}
     assert known(*shown).by_display() == {}
+    assert (known(shown[0]).contested(), known(*shown).contested()) == (set(), {DISPLAY})
     told = registered("c", T0, number=OTHER, display=DISPLAY)
     assert known(*shown, told).by_display() == {DISPLAY: OTHER}
+    assert known(*shown, told).contested() == set()
     entry = {NUMBER: NumberEntry(display_phone_number="+44 20 7946 0123")}
     policy = DEFAULT_POLICY.model_copy(update={"numbers": entry})
     assert known(*shown, told, policy=policy).by_display() == {DISPLAY: NUMBER}

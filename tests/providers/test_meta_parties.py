@@ -6,6 +6,8 @@ import pytest
 
 from schemas.events import BusinessSeen, PairFact, UsersLinked
 from schemas.ids import derived_id
+from streams.providers.known import Known
+from streams.providers.registry import translate
 from tests.providers.payloads import (
     CONTACT,
     DISPLAY,
@@ -14,6 +16,7 @@ from tests.providers.payloads import (
     RECEIVED_AT,
     SCOPED,
     USER,
+    body,
     call,
     calls,
     envelope,
@@ -194,6 +197,22 @@ def test_a_number_named_only_by_its_display_form_is_looked_up() -> None:
     (fact,) = told(read(payload, {DISPLAY: NUMBER}))
     assert fact.phone_number_id == NUMBER
     assert [fault.reason for fault in read(payload).parked] == ["unknown_number"]
+
+
+def test_a_display_number_of_several_ids_is_told_as_such_with_what_settles_it() -> None:
+    several = Known(ids=frozenset({NUMBER, "700100200300499"}), contested=frozenset({DISPLAY}))
+    reply_of, connect, changed = sample("r1-temporary-accept"), sample("c1-connect"), sample("number-changed")
+    for payload in (reply_of, changed):
+        del value_of(payload)["metadata"]["phone_number_id"]
+    del value_of(connect)["metadata"]
+    event: dict[str, Any] = {"type": "whatsapp.inbound_message.received"}
+    event |= {"whatsappInboundMessage": {"to": f"+{DISPLAY}", "from": USER, "id": "wamid.TEST1", "type": "text"}}
+    for provider, payload in (("meta", reply_of), ("meta", connect), ("meta", changed), ("ycloud", event)):
+        (fault,) = translate(provider, body(payload), RECEIVED_AT, several).parked
+        assert fault.reason == "unknown_number"
+        assert fault.detail.startswith("the display number is known under several phone_number_ids")
+        assert all(way in fault.detail for way in ("business_registered", "CALLGRANT_POLICY_FILE"))
+        assert DISPLAY not in fault.detail
 
 
 @pytest.mark.parametrize("name", ["c1-connect", "c6-terminate-of-a-users-call"])
