@@ -30,6 +30,7 @@ IGNORED: Final[dict[str, str]] = {
     "display_number_unreadable": "a display number without digits",
     "duration_unreadable": "a duration that is no whole number of seconds, of a call whose start is known",
     "empty": "an envelope without entries, an entry without changes, or a change without items",
+    "end_unreadable": "an end that is no instant, or lies far ahead, of a call whose start is known",
     "errors_beside": "errors of a change that belong to no call of it",
     "event_other": "an event of a provider that is about no permission, message or call",
     "field_unknown": "a change on a field nobody documented when this was written",

@@ -72,12 +72,11 @@ def _ended(
     started_at = instant_or_zero(call.get("start_time"), f"{path}.start_time")
     if started_at is not None:
         change.notes.happened(started_at, f"{path}.start_time")
-    ended_at = instant_or_zero(call.get("end_time"), f"{path}.end_time")
+    ended_at = _end(change, call, path, started_at)
     duration_s = _duration(change, call, path, started_at)
     if started_at is None and duration_s:
         started_at = (about["occurred_at"] if ended_at is None else ended_at) - duration_s
         instant(started_at, f"{path}.duration")
-        change.notes.happened(started_at, f"{path}.end_time")
     elif duration_s is None and started_at is not None and ended_at is not None and ended_at >= started_at:
         duration_s = ended_at - started_at
     change.notes.facts.append(
@@ -95,6 +94,19 @@ def _ended(
     )
     if started_at is not None:
         _connected(change, about | {"occurred_at": started_at}, call_id, direction, exact=True)
+
+
+def _end(change: Change, call: dict[str, Any], path: str, started_at: int | None) -> int | None:
+    """When the call ended. Like its duration it decides where no start is known, and else costs no call."""
+    place = f"{path}.end_time"
+    try:
+        ended_at = instant_or_zero(call.get("end_time"), place)
+        return None if ended_at is None else change.notes.happened(ended_at, place)
+    except Refused:
+        if started_at is None:
+            raise
+        change.notes.ignore("end_unreadable")
+        return None
 
 
 def _duration(change: Change, call: dict[str, Any], path: str, started_at: int | None) -> int | None:

@@ -155,6 +155,17 @@ def test_an_unreadable_duration_costs_no_call_of_which_the_start_is_known(durati
     assert getattr(both[0], "duration_s", None) == 56
 
 
+@pytest.mark.parametrize("end", ["x", -1, True, 10**13, 5, RECEIVED_AT + 8 * 86_400, []])
+def test_an_unreadable_end_costs_no_call_of_which_the_start_is_known(end: object) -> None:
+    said = {"status": "COMPLETED", "start_time": "1772445612", "end_time": end, "timestamp": "1772445669"}
+    for more, lasted in (({"duration": 56}, 56), ({}, None)):
+        done = read(calls(call("terminate", **said, **more)))
+        ended, connected = told(done)
+        assert isinstance(ended, CallEnded)
+        assert (ended.ended_at, ended.duration_s, connected.occurred_at) == (None, lasted, 1_772_445_612)
+        assert done.ignored == {"end_unreadable": 1}
+
+
 def test_a_start_without_a_duration_was_picked_up() -> None:
     ended, connected = told(
         read(calls(call("terminate", status="completed", start_time=1_772_445_612, end_time=1_772_445_668)))
