@@ -126,9 +126,13 @@ def text(value: Any) -> str | None:
 
 
 def error_code(errors: Any) -> int | None:
-    """The code of the first error, where it is one; anything else stays in the raw log."""
-    first = errors[0] if isinstance(errors, list) and errors else None
-    code = first.get("code") if isinstance(first, dict) else None
+    """The code of the first error that has one; anything else stays in the raw log."""
+    codes = map(_code, errors) if isinstance(errors, list) else ()
+    return next((code for code in codes if code is not None), None)
+
+
+def _code(error: Any) -> int | None:
+    code = error.get("code") if isinstance(error, dict) else None
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         code = int(code)
     code = whole(code)

@@ -337,6 +337,14 @@ def test_a_code_is_an_integer_in_whatever_form_it_came(code: object) -> None:
     assert fact.error_code == 131_026
 
 
+@pytest.mark.parametrize("before", [[{}], [{"title": "?"}, None], [{"code": "soon"}]])
+def test_the_code_is_that_of_the_first_error_that_has_one(before: list[object]) -> None:
+    errors = [*before, {"code": 131_026}, {"code": 131_000}]
+    (fact,) = told(read(envelope(value(statuses=[status("wamid.TESTR", "failed", errors=errors)]))))
+    assert isinstance(fact, MessageStatus)
+    assert fact.error_code == 131_026
+
+
 def test_a_status_of_a_message_to_a_group_is_counted() -> None:
     done = read(envelope(value(statuses=[status("wamid.TESTR", "read", recipient_type="group")])))
     assert (done.facts, done.ignored) == ((), {"status_group": 1})
