@@ -22,6 +22,7 @@ IGNORED: Final[dict[str, str]] = {
     **{f"call_event_{name}": "an event of a call that carries nothing for us" for name in sorted(CALL_EVENTS)},
     "account_ban": "the account was banned or disabled, which is not a restriction of calling",
     "account_event_other": "an account update that says nothing about calling",
+    "call_direction_unknown": "the direction of a call is no word we know; its sides say who called, or it is parked",
     "call_end_unknown": "the status of a terminate is no word we know; the call ended all the same",
     "call_event_unknown": "an event of a call nobody documented when this was written",
     "call_status_unknown": "a status of a call nobody documented when this was written",

@@ -169,6 +169,8 @@ def _direction(change: Change, call: dict[str, Any], path: str) -> Direction:
     said = _DIRECTIONS.get(word(call.get("direction")))
     if said is not None:
         return said
+    if call.get("direction") not in (None, ""):
+        change.notes.ignore_unknown("call_direction_unknown", call.get("direction"))
     sides = display_digits(call.get("from")), display_digits(call.get("to"))
     ours = [side is not None and (side == change.display or side in change.numbers.by_display) for side in sides]
     if ours[0] == ours[1]:

@@ -346,6 +346,28 @@ def test_an_error_without_a_code_is_none(errors: object) -> None:
     assert one(told(read(calls(call("terminate", status="FAILED", errors=errors)))), CallEnded).error_code is None
 
 
+@pytest.mark.parametrize(
+    ("said", "unknown"),
+    [("SIDEWAYS", {"call_direction_unknown:sideways": 1}), ("44 77 00", {}), (5, {}), ({}, {})],
+)
+def test_a_direction_that_is_no_word_we_know_is_counted_and_told_by_the_sides(
+    said: object, unknown: dict[str, int]
+) -> None:
+    done = read(calls(call("connect", direction=said)))
+    (fact,) = told(done)
+    assert isinstance(fact, CallOffered)
+    assert (fact.direction, done.ignored, done.unknown) == (
+        "business_initiated",
+        {"call_direction_unknown": 1},
+        unknown,
+    )
+
+
+@pytest.mark.parametrize("said", [None, ""])
+def test_a_direction_that_is_not_said_is_not_counted(said: object) -> None:
+    assert read(calls(call("connect") | {"direction": said})).ignored == {}
+
+
 AHEAD = RECEIVED_AT + 8 * 86_400
 
 
