@@ -49,7 +49,7 @@ help:  ## this list
 setup: $(INSTALLED)  ## the locked packages into .venv, the broker's jars, the core compiled; the other doors call it
 	@mkdir -p $(TMPDIR)
 	@$(BIN)/python -m deploy.broker fetch
-	@$(BIN)/python -m deploy.compiled $(BUILD)
+	@$(BIN)/python -m deploy.compiled
 
 demo: setup  ## everything on this machine, a simulated week, the funnel beside the simulator's ledger
 	@$(BIN)/callgrant demo
@@ -68,7 +68,6 @@ check: $(INSTALLED)  ## format, lint, import contracts, strict types, quick test
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist loadfile -m "not broker and not clickhouse and not browser and not faults"
 
-bench: BUILD := trained
 bench: setup $(QUIX_LOCKED)  ## what things cost, measured side by side; BENCH="core worker" for some of it
 	$(BIN)/python -m tests.bench $(BENCH)
 

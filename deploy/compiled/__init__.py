@@ -4,7 +4,7 @@ Owns which modules are built and when a build is believed. The same sources run 
 and wherever one of them was changed since: then none of the build is used. `INTERPRETED_CORE=1` does without it.
 
 `.venv/lib/…/callgrant_compiled.pth` calls `prefer` when Python starts, so this imports next to nothing;
-`python -m deploy.compiled` builds, `python -m deploy.compiled trained` longer and better.
+`python -m deploy.compiled` builds.
 """
 
 import os
@@ -75,7 +75,7 @@ def source(module: str) -> Path:
 
 
 def digest() -> str:
-    """What a build is made from: how it is compiled and trained, the sources, and all that stands beside them. mypyc
+    """What a build is made from: how it is compiled, the sources, and all that stands beside them. mypyc
     takes constants and the types of fields from modules that it does not build.
     """
     from hashlib import sha256
@@ -103,16 +103,6 @@ def files(folder: Path) -> dict[str, Path]:
         return found if all(file.is_file() for file in found.values()) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def is_trained() -> bool:
-    """Whether the build that lies here was trained; one that cannot be used may have been, too."""
-    import json
-
-    try:
-        return json.loads((place() / MANIFEST).read_bytes())["trained"] is True
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 class Finder:

@@ -7,7 +7,7 @@ four statuses.
 
 from typing import Any, Final
 
-from deploy.compiled import is_trained, is_used
+from deploy.compiled import is_used
 from schemas.events import PairFact
 from schemas.policy import DEFAULT_POLICY
 from schemas.records import encode_record
@@ -96,8 +96,7 @@ def following(at: int, newest: str) -> dict[str, PairFact]:
 
 def core() -> None:
     """A pair of some ten marks, and one of two hundred."""
-    form = "interpreted" if not is_used() else "compiled and trained" if is_trained() else "compiled"
-    print(f"The core is {form}.")
+    print(f"The core is {'compiled' if is_used() else 'interpreted'}.")
     fresh = [sent("wamid.TESTREQ2000", T0 + 51 * DAY), delivered("wamid.TESTREQ2000", T0 + 51 * DAY + 5)]
     for name, past, at, newest, times in (
         ("step", typical(), T0 + 2 * DAY, "wamid.TESTREQ0002", 200),

@@ -5,14 +5,17 @@ Owns the facts in order of arrival and what they must come to. Refuses a broker.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from deploy.compiled.training import Arrived, arrivals
+import orjson
+
+from schemas.envelope import Headers, raw_record
 from schemas.ids import partition_of
 from schemas.policy import DEFAULT_POLICY
 from schemas.topics import TopicNames
 from streams.permission.number import Number, number_in
+from streams.simulator import SimulatorConfig, simulate
 from streams.worker.fold import FactFold, Folded
 from streams.worker.rows import Row
 from streams.worker.shown import Shown
@@ -20,6 +23,20 @@ from streams.worker.translation import translate_batch
 
 PARTITIONS: Final = 8
 BATCH: Final = 1_000
+WORLD_ENDS_AT: Final = 1_772_442_000
+RAW: Final = {"webhook": ("webhooks.raw", "meta"), "action": ("actions.raw", "actions")}
+
+
+class Arrived(NamedTuple):
+    """A record as the client would give it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
 
 
 class Placed(NamedTuple):
@@ -29,10 +46,28 @@ class Placed(NamedTuple):
     row: Row
 
 
+def raw_records(pairs: int, ends_at: int = WORLD_ENDS_AT, numbers: int = 2) -> list[Arrived]:
+    """Every webhook and action of a simulated week, in order of arrival, as the gateway stores them."""
+    world = replace(SimulatorConfig.week_ending(ends_at), pairs=pairs, numbers=numbers)
+    found: list[Arrived] = []
+    for delivery in simulate(world).deliveries:
+        topic, provider = RAW[delivery.door]
+        for body in [delivery.body] if delivery.door == "webhook" else _one_by_one(delivery.body):
+            at_ms, name = delivery.received_at * 1000, f"TEST{len(found)}"
+            headers = raw_record(provider=provider, received_at_ms=at_ms, delivery_id=name, secret_slot="test")
+            found.append(Arrived(topic, 0, len(found), at_ms, None, body, headers))
+    return found
+
+
+def _one_by_one(body: bytes) -> list[bytes]:
+    told = orjson.loads(body)
+    return [orjson.dumps(action) for action in (told if isinstance(told, list) else [told])]
+
+
 def facts(pairs: int, numbers: int = 2) -> list[Placed]:
     """The facts of pairs, as they stand on `permission.events`: repeats included, links left out that were shown."""
     shown, found = Shown(), []
-    raws = arrivals(pairs, numbers=numbers)
+    raws = raw_records(pairs, numbers=numbers)
     for at in range(0, len(raws), BATCH):
         done = translate_batch(raws[at : at + BATCH], PARTITIONS, shown)
         shown.acknowledged(done.shown)
