@@ -198,8 +198,11 @@ class Verification:
             self._found.skipped["answers"] = f"{why}: start it (`callgrant api`), or set CALLGRANT_API_PORT"
 
     async def _look_again(self, partitions: int) -> int:
-        """Leave out what moved meanwhile; and a fact handed on may stand behind what was noted."""
-        moved: set[bytes] = set()
+        """Leave out what moved meanwhile; and a fact handed on may stand behind what was noted.
+
+        A tick's announcements may stand before what was noted, its rows behind: so rows are asked for, too.
+        """
+        moved = {one.key or b"" async for one in self._topics.since("permission.state")}
         async for one in self._topics.since("permission.changes"):
             moved.add(one.key or b"")
         async for one in self._topics.since("permission.events"):

@@ -14,6 +14,7 @@ from tests.bench.core import core
 from tests.bench.e2e import e2e
 from tests.bench.gateway import gateway
 from tests.bench.measure import tell
+from tests.bench.pauses import pauses
 from tests.bench.projection import projection
 from tests.bench.recovery import recovery
 from tests.bench.translation import translation
@@ -35,6 +36,7 @@ BENCHES: Final[dict[str, Callable[[], None]]] = {
     "projection": projection,
     "api": api,
     "e2e": e2e,
+    "pauses": pauses,
 }
 
 

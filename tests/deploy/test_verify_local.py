@@ -222,3 +222,19 @@ def test_what_no_store_is_up_to_date_for_is_said_once_of_pairs_and_of_numbers(tm
     assert stores.behind == (
         "no store here is up to date for partitions 0, 2; no store here is up to date for the numbers of partitions 1"
     )
+
+
+@pytest.mark.parametrize("topic", ["permission.events", "permission.state", "permission.changes"])
+async def test_a_pair_of_which_anything_comes_meanwhile_is_left_out(tmp_path: Path, topic: str) -> None:
+    """Of a tick perhaps its rows alone: what it announced may stand before what was noted."""
+    moved, still = list(PAIRS)[:2]
+    topics = ("permission.events", "permission.state", "permission.changes")
+    asked: Any = Told({name: [] for name in topics}, {topic: [record(b"{}", key=moved, offset=0)]})
+    config = load({"CALLGRANT_DATA_DIR": str(tmp_path), "CALLGRANT_PARTITIONS": "1"}, tmp_path)
+    verification = Verification(config, asked, wait_s=1.0, ask=0, tell=lambda _: None)
+    await verification._topics.note(*topics)
+    asked.goes_on()
+    for key in (moved, still):
+        verification._found.differs("store.differs", key)
+    assert await verification._look_again(1) == 1
+    assert verification._found.of("store") == {"store.differs": 1}
