@@ -52,15 +52,15 @@ async def _measured(bootstrap: str, mode: str, static: bool, folder: Path) -> No
         await _all_ready(first, second)
 
         async def restarted() -> None:
-            second.terminate()
+            await asyncio.to_thread(second.terminate)
             second.start()
 
         async def killed() -> None:
-            second.kill()
+            await asyncio.to_thread(second.kill)
             second.start()
 
         async def left() -> None:
-            second.terminate()
+            await asyncio.to_thread(second.terminate)
 
         async def joined() -> None:
             second.start()
