@@ -82,9 +82,10 @@ def digest() -> str:
 
     rooms = sorted({Path(__file__).parent, *(source(module).parent for module in MODULES)})
     whole = sha256()
-    for path in (path for room in rooms for path in sorted(room.glob("*.py"))):
-        whole.update(path.name.encode())
-        whole.update(path.read_bytes())
+    for room in rooms:
+        for path in sorted(room.glob("*.py")):
+            whole.update(path.name.encode())
+            whole.update(path.read_bytes())
     return whole.hexdigest()
 
 

@@ -43,6 +43,16 @@ async def nothing_more() -> dict[str, Any]:
     raise AssertionError("a silent sender never says anything")
 
 
+def z_after(event: asyncio.Event) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """The last byte of a body, once somebody lets it come."""
+
+    async def the_rest() -> dict[str, Any]:
+        await event.wait()
+        return {"type": "http.request", "body": b"z", "more_body": False}
+
+    return the_rest
+
+
 async def gone() -> dict[str, Any]:
     return {"type": "http.disconnect"}
 
@@ -87,14 +97,8 @@ async def test_a_sender_that_leaves_gets_no_answer() -> None:
 
 async def test_only_so_many_large_bodies_are_read_at_once_and_small_ones_pass_them() -> None:
     bodies = reader(large_room_bytes=64 * KIB)
-    go_on = asyncio.Event()
-
-    async def the_rest() -> dict[str, Any]:
-        await go_on.wait()
-        return {"type": "http.request", "body": b"z", "more_body": False}
-
-    large = b"x" * 9 * KIB
-    first = asyncio.create_task(bodies.read(Sender(large, then=the_rest)))
+    go_on, large = asyncio.Event(), b"x" * 9 * KIB
+    first = asyncio.create_task(bodies.read(Sender(large, then=z_after(go_on))))
     await asyncio.sleep(0)
     sender = Sender(large, b"y")
     second = asyncio.create_task(bodies.read(sender))
@@ -107,14 +111,8 @@ async def test_only_so_many_large_bodies_are_read_at_once_and_small_ones_pass_th
 
 async def test_a_large_body_takes_its_declared_length_of_the_room_and_no_more() -> None:
     bodies = reader(large_room_bytes=64 * KIB)
-    go_on = asyncio.Event()
-
-    async def the_rest() -> dict[str, Any]:
-        await go_on.wait()
-        return {"type": "http.request", "body": b"z", "more_body": False}
-
-    large = b"x" * 9 * KIB
-    waiting = [asyncio.create_task(bodies.read(Sender(large, then=the_rest), len(large) + 1)) for _ in range(6)]
+    go_on, large = asyncio.Event(), b"x" * 9 * KIB
+    waiting = [asyncio.create_task(bodies.read(Sender(large, then=z_after(go_on)), len(large) + 1)) for _ in range(6)]
     await asyncio.sleep(0)
     assert await bodies.read(Sender(large, b"y"), len(large) + 1) == large + b"y"
     late = asyncio.create_task(bodies.read(Sender(large, b"y")))  # undeclared: it may become as large as any
