@@ -18,7 +18,8 @@ CACHE := $(abspath $(or $(strip $(CALLGRANT_DATA_DIR)),var))/cache
 VENV := .venv
 BIN := $(VENV)/bin
 
-# 3.11 first: what the project is tested on most, and every package has a ready build for it.
+# 3.11 first: what the project is tested on most, and every package has a ready build for it. Of several builds of the
+# version that is found the fastest is taken (deploy/interpreter.py), unless PYTHON names one.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 python)
 
 # Set up again when, and only when, what is installed would differ.
@@ -115,6 +116,7 @@ $(BIN)/python: $(if $(shell test ! -e $(UNFINISHED) && $(BIN)/python -c 'import 
 	if [ -z "$$python" ]; then \
 	  echo "Callgrant needs a Python from 3.11 to 3.14, and none of these is one: $(PYTHONS)." >&2; \
 	  echo "Install one, or name one: make setup PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	$(if $(PYTHON),,python=$$($$python -I deploy/interpreter.py);) \
 	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
 	  version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  echo "$$python (Python $$version) comes without venv or ensurepip, which a virtual environment needs." >&2; \

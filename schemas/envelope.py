@@ -12,7 +12,7 @@ envelope lives in headers (design 3).
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Headers = list[tuple[str, bytes]]
 AnyHeaders = Sequence[tuple[str, bytes | None]]
@@ -40,20 +40,30 @@ Source = Literal["gateway", "worker", "api", "projection", "operator"]
 Outcome = Literal["retried", "dropped"]
 
 
+_SPEC: Final = ("ce_specversion", b"1.0")
+_CONTENT: Final = ("content-type", JSON)
+_SOURCES: Final[dict[str, tuple[str, bytes]]] = {
+    name: ("ce_source", f"/callgrant/{name}".encode()) for name in get_args(Source)
+}
 _TWO_DIGITS: Final = [f"{number:02d}" for number in range(60)]
 
 
 def rfc3339(at: int) -> str:
     """Epoch seconds as RFC 3339 in UTC, e.g. `2026-03-02T09:00:00Z`."""
-    day, second = divmod(at, 86_400)
-    minute, second = divmod(second, 60)
-    hour, minute = divmod(minute, 60)
-    return f"{_date(day)}T{_TWO_DIGITS[hour]}:{_TWO_DIGITS[minute]}:{_TWO_DIGITS[second]}Z"
+    hour = at // 3_600
+    rest = at - hour * 3_600
+    minute = rest // 60
+    return f"{_hour(hour)}:{_TWO_DIGITS[minute]}:{_TWO_DIGITS[rest - minute * 60]}Z"
 
 
-@lru_cache(maxsize=1_024)  # what comes in is of few days, and every record names an instant in its headers
-def _date(day: int) -> str:
-    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
+@lru_cache(maxsize=4_096)  # what comes in is of few days, and every record names an instant in its headers
+def _hour(hour: int) -> str:
+    return datetime.fromtimestamp(hour * 3_600, UTC).isoformat()[:13]
+
+
+@lru_cache(maxsize=1_024)
+def _type(kind: str, version: int) -> tuple[str, bytes]:
+    return "ce_type", f"callgrant.{kind}.v{version}".encode()
 
 
 def rfc3339_ms(at_ms: int) -> str:
@@ -64,12 +74,12 @@ def rfc3339_ms(at_ms: int) -> str:
 def cloud_event(*, id: str, kind: str, source: Source, at: int, version: int = 1) -> Headers:  # noqa: A002 - CloudEvents' own word
     """The headers of one event: `kind` like `permission.granted`, `at` epoch seconds of what happened."""
     return [
-        ("ce_specversion", b"1.0"),
+        _SPEC,
         ("ce_id", id.encode()),
-        ("ce_type", f"callgrant.{kind}.v{version}".encode()),
-        ("ce_source", b"/callgrant/" + source.encode()),
+        _type(kind, version),
+        _SOURCES[source],
         ("ce_time", rfc3339(at).encode()),
-        ("content-type", JSON),
+        _CONTENT,
     ]
 
 

@@ -97,7 +97,10 @@ def masked(user: str) -> str:
 
 def derived_id(kind: str, *parts: str | int) -> str:
     """The UUIDv5 of a kind and its natural key, as text. Same parts, same id, on any machine at any time."""
-    return _uuid5(_SEPARATOR.join((kind, *map(str, parts))).encode("utf-8", "surrogatepass"))
+    text = kind
+    for part in parts:
+        text = f"{text}{_SEPARATOR}{part}"
+    return _uuid5(text.encode("utf-8", "surrogatepass"))
 
 
 def derived_from(kind: str, said: bytes) -> str:

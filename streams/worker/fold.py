@@ -134,7 +134,8 @@ class _Rows:
         self._states[key] = done.state
         self._deadlines[key] = done.deadline
         self._folded.changes += changes
-        self._folded.change_types.update(change["type"] for change in done.changes)
+        for change in done.changes:
+            self._folded.change_types[change["type"]] += 1
         if record is not None:
             self._folded.records.append(record)
 
