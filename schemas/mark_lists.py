@@ -220,6 +220,9 @@ _ENDS: Final[dict[Any, list[list[None]]]] = {
     kind: [[None] * (most - width) for width in range(most + 1)] for kind, (_, most) in _WIDTHS.items()
 }
 """By kind and width of an array: the empty end that it was stored without."""
+_MAKING: Final[dict[Any, tuple[list[list[None]], list[tuple[int, dict[Any, str]]], bool]]] = {
+    kind: (ends, _WORDS.get(kind, []), kind is Request) for kind, ends in _ENDS.items()
+}
 _NEW: Final[Any] = tuple.__new__
 _TEMPLATE: Final = Request._fields.index("template")
 
@@ -239,10 +242,10 @@ def filled(kind: type[Mark], fields: Iterable[Any]) -> Mark:
 
 def _made(kind: type[Mark], raw: Sequence[Any]) -> Mark:
     """The mark of an array."""
-    width, words = len(raw), _WORDS.get(kind)
-    fields = [*raw, *_ENDS[kind][width]]
-    if words is not None:
+    ends, words, has_template = _MAKING[kind]
+    fields = [*raw, *ends[len(raw)]]
+    if words:
         _reword(fields, words)
-    if kind is Request and type(fields[_TEMPLATE]) is list:
+    if has_template and type(fields[_TEMPLATE]) is list:
         fields[_TEMPLATE] = tuple(fields[_TEMPLATE])
     return filled(kind, fields)

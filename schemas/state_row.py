@@ -41,10 +41,9 @@ _LISTS: Final[tuple[tuple[str, Any], ...]] = (
 _NAMES: Final = [name for name, _ in _LISTS]
 _KINDS: Final = [kind for _, kind in _LISTS]
 _KEYS: Final = [f',"{name}":'.encode() for name in _NAMES]
-_PLACES: Final = {name.encode(): place for place, name in enumerate(_NAMES)}
+_OPENINGS: Final = [f',"{name}":[['.encode() for name in _NAMES]
+"""Before the first mark of a list: lists that are empty are left out."""
 _NO_LISTS: Final[tuple[Sequence[Any], ...]] = ((),) * len(_LISTS)
-_OPENING: Final = b'":[['
-"""Between the name of a list and its first mark: lists that are empty are left out."""
 _NO_ROW: Final = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What reading anything that is no row comes to."""
 _NOT_OURS: Final = "a state row that is not of this program's form"
@@ -137,33 +136,32 @@ def open_state(value: bytes) -> PairState:
 def _opened(value: bytes) -> PairState | None:
     """The row with its lists unread; None where it is not of the form that `encode_state` gives.
 
-    A quote inside of a text is escaped. So where a text has the bytes of an opening, no name of a list stands before
-    it; and where a key stands behind the head that opens no list, something is there that is not ours.
+    A quote inside of a text is escaped: so what opens a list opens it. Where a key stands behind the head that opens
+    no list, something is there that is not ours.
     """
-    parts = value.split(_OPENING)
-    head, lists, last = parts[0], list(_NO_LISTS), len(parts) - 1
-    if last > 0:
-        if value.count(b'":', len(head)) != last:
+    lists, head, held, begin, found = list(_NO_LISTS), value, -1, 0, 0
+    for place in range(len(_OPENINGS)):
+        at = value.find(_OPENINGS[place], begin)
+        if at < 0:
+            continue
+        if held < 0:
+            head = value[:at] + b"}"
+        elif not _put(lists, held, value[begin:at]):
             return None
-        cut = head.rfind(b',"')
-        place = _PLACES.get(head[cut + 2 :], -1)
-        if place < 0:
-            return None
-        head = head[:cut] + b"}"
-        for turn in range(1, last):
-            part = parts[turn]
-            cut = part.rfind(b']],"')
-            following = _PLACES.get(part[cut + 4 :], -1) if cut >= 0 else -1
-            if following <= place:
-                return None
-            lists[place] = Marks(_KINDS[place], None, text=b"[[" + part[: cut + 2])
-            place = following
-        part = parts[last]
-        if part[-3:] != b"]]}":
-            return None
-        lists[place] = Marks(_KINDS[place], None, text=b"[[" + part[:-1])
+        held, begin = place, at + len(_KEYS[place])
+        found += 1
+    if held >= 0 and not (value.endswith(b"}") and _put(lists, held, value[begin:-1])):
+        return None
+    if value.count(b'":', len(head) - 1) != found:
+        return None
     row: dict[str, Any] = orjson.loads(head)
     return _state(row, lists) if row.keys().isdisjoint(_NAMES) else None
+
+
+def _put(lists: list[Sequence[Any]], place: int, text: bytes) -> bool:
+    """Whether the text ends as a list does; then it stands in its place, unread."""
+    lists[place] = Marks(_KINDS[place], None, text=text)
+    return text.endswith(b"]]")
 
 
 def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:

@@ -21,11 +21,11 @@ from streams.permission.standing import Timeline, label_of, permission_of, same_
 from streams.permission.windows import DAY_S, WEEK_S, release_at, usage
 
 Change = dict[str, Any]
-FILLING = (RequestSent, CallConnected)
+FILLING: Final = (RequestSent, CallConnected)
 """What can fill a window."""
 LINK_CONFLICT: Final = "link_conflict"
 """The anomaly of a scoped id that payloads show for two users. No reply is odd, so it is no flag of a standing."""
-_LOST = {"declined": "permission_declined", "expired": "permission_expired"}
+_LOST: Final = {"declined": "permission_declined", "expired": "permission_expired"}
 
 
 def ran_out(line: Timeline, since: int) -> Grant | None:

@@ -5,16 +5,19 @@ report, whatever its end was called (A12; design 15, calls); and a rejected call
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from schemas.mark_lists import arrays_of, either_form, field_of
 from schemas.marks import Call
 
-PULSE_S = 6
-_STARTED, _ACCEPTED = Call._fields.index("started_at"), Call._fields.index("accepted_at")
-_DURATION, _DIRECTION = Call._fields.index("duration_s"), Call._fields.index("direction")
-_ENDED, _TERMINATED = Call._fields.index("ended_at"), Call._fields.index("terminated_at")
-_FORMS = {name: either_form(Call, _DIRECTION, name) for name in ("business_initiated", "user_initiated")}
+PULSE_S: Final = 6
+_STARTED: Final = Call._fields.index("started_at")
+_ACCEPTED: Final = Call._fields.index("accepted_at")
+_DURATION: Final = Call._fields.index("duration_s")
+_DIRECTION: Final = Call._fields.index("direction")
+_ENDED: Final = Call._fields.index("ended_at")
+_TERMINATED: Final = Call._fields.index("terminated_at")
+_FORMS: Final = {name: either_form(Call, _DIRECTION, name) for name in ("business_initiated", "user_initiated")}
 
 
 def connected_at(call: Call) -> int | None:
@@ -26,8 +29,12 @@ def connected_at(call: Call) -> int | None:
 
 def connected_in(array: Sequence[Any]) -> int | None:
     """`connected_at` of a call's array, which need not be made for it."""
-    started, accepted, duration = field_of(array, _STARTED), field_of(array, _ACCEPTED), field_of(array, _DURATION)
-    return _picked_up(started, accepted, duration, field_of(array, _ENDED), field_of(array, _TERMINATED))
+    picked_up: int | None = field_of(array, _STARTED)
+    if picked_up is None:
+        picked_up = field_of(array, _ACCEPTED)
+    if picked_up is None and (duration := field_of(array, _DURATION)) is not None:
+        picked_up = _picked_up(None, None, duration, field_of(array, _ENDED), field_of(array, _TERMINATED))
+    return picked_up
 
 
 def _picked_up(

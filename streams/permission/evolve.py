@@ -58,15 +58,18 @@ _STATUS_FIELD: Final = {
 _CALL: Final = {field: place for place, field in enumerate(Call._fields)}
 _CALL_RECORDED: Final = _CALL["recorded_at"]
 _ERROR: Final = Request._fields.index("error_code")
-_DECISIONS, _REQUESTS, _CALLS, _MESSAGES = map(PairState._fields.index, ("decisions", "requests", "calls", "messages"))
-_READ: dict[str, What] = {
+_DECISIONS: Final = PairState._fields.index("decisions")
+_REQUESTS: Final = PairState._fields.index("requests")
+_CALLS: Final = PairState._fields.index("calls")
+_MESSAGES: Final = PairState._fields.index("messages")
+_READ: Final[dict[str, What]] = {
     "no_permission": "read_none",
     "temporary": "read_temporary",
     "permanent": "read_permanent",
 }
 _BASIS: Final = frozenset({"is_permanent", "phone_number_id"})
 """What a grant rests on; inferred, it is unconfirmed."""
-_TELLING: dict[int, What] = {138_006: "refused_138006", 138_017: "refused_138017"}
+_TELLING: Final[dict[int, What]] = {138_006: "refused_138006", 138_017: "refused_138017"}
 
 
 def evolve(state: PairState, fact: PairFact) -> PairState:

@@ -4,18 +4,18 @@ Owns what one word on the permission, or one revocation that nobody told, does t
 evidence: what a word needs to know of its request and of the streak comes in. A grant holds while `at < expires_at`.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.ids import derived_id
 from schemas.marks import Decision
 from schemas.policy import Policy
 
-CALL_PREFIX = "wacid."
-CONFLICT = "same_second_conflict"
+CALL_PREFIX: Final = "wacid."
+CONFLICT: Final = "same_second_conflict"
 """Other words of the second say otherwise: what holds then is a guess, which a reading settles (domain 1.3, A38)."""
-INFERRED_END = "expiry_inferred"
+INFERRED_END: Final = "expiry_inferred"
 """Nobody named the end that holds: the usual span was taken (domain 1.3)."""
-RANKS = {
+RANKS: Final = {
     "temporary": 0,
     "permanent": 1,
     "reject": 2,
@@ -58,7 +58,7 @@ class Hold(NamedTuple):
     confirmed: bool
 
 
-NOTHING = Hold(None, "never", None, (), True)
+NOTHING: Final = Hold(None, "never", None, (), True)
 
 
 def order(decision: Decision) -> tuple[int, int, str]:
@@ -145,15 +145,15 @@ def _accepted(
     called_back = is_call(context) or (automatic and not permanent)
     via = "callback" if called_back else "request" if context else "profile"
     grant = Grant(
-        grant_id=derived_id("grant", number, word.id),
-        kind="permanent" if permanent else "temporary",
-        via=via,
-        source="automatic" if automatic else "user_action",
-        granted_at=word.at,
-        expires_at=expires_at,
-        request_id=context if via == "request" else None,
-        confirmed=sure,
-        flags=tuple(sorted(set(flags))),
+        derived_id("grant", number, word.id),
+        "permanent" if permanent else "temporary",
+        via,
+        "automatic" if automatic else "user_action",
+        word.at,
+        expires_at,
+        context if via == "request" else None,
+        sure,
+        _sorted(flags),
     )
     ended = None if held is None else held._replace(ended_at=word.at, end_cause="replaced")
     return Hold(grant, hold.reason, word.id, grant.flags, grant.confirmed), ended
@@ -249,4 +249,4 @@ def _moved(hold: Hold, word: Decision) -> tuple[Hold, Grant | None]:
 
 
 def _sorted(flags: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(set(flags)))
+    return flags if len(flags) < 2 else tuple(sorted(set(flags)))

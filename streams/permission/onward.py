@@ -5,6 +5,7 @@ to the last field (a law in the tests). Refuses whatever is not plain at a glanc
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from schemas.events import (
     CallConnected,
@@ -28,9 +29,10 @@ from streams.permission.requests import Life
 from streams.permission.standing import Timeline, Walk, beat_of, clues, prior_letter, prior_of, resumed
 
 Rung = CallOffered | CallRinging | CallConnected | CallRejected | CallEnded | DispositionRecorded
-_RUNG = (CallOffered, CallRinging, CallConnected, CallRejected, CallEnded, DispositionRecorded)
-_CONTEXT = Decision._fields.index("context_id")
-_SENT, _FAILED = Request._fields.index("sent_at"), Request._fields.index("failed_at")
+_RUNG: Final = (CallOffered, CallRinging, CallConnected, CallRejected, CallEnded, DispositionRecorded)
+_CONTEXT: Final = Decision._fields.index("context_id")
+_SENT: Final = Request._fields.index("sent_at")
+_FAILED: Final = Request._fields.index("failed_at")
 
 
 class Onward:

@@ -5,13 +5,18 @@ webhook. 138006 and 138017 tell of the permission itself and are words on the gr
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from schemas.marks import Decision, Refusal
 from streams.permission.windows import DAY_S, WEEK_S
 
-CALLING_OFF, COUNTRY, RESTRICTED = 138_000, 138_013, 138_014
-CALL_LIMIT, REQUEST_LIMIT = 138_012, 138_009
-REQUEST_OPENS, CALL_OPENS = 1, 2
+CALLING_OFF: Final = 138_000
+COUNTRY: Final = 138_013
+RESTRICTED: Final = 138_014
+CALL_LIMIT: Final = 138_012
+REQUEST_LIMIT: Final = 138_009
+REQUEST_OPENS: Final = 1
+CALL_OPENS: Final = 2
 
 
 def latest(refusals: Iterable[Refusal], code: int) -> int | None:

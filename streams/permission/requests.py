@@ -6,17 +6,18 @@ grant.
 
 from bisect import bisect_left
 from collections.abc import Container, Mapping, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.mark_lists import arrays_of, field_of, filled
 from schemas.marks import Decision, Refusal, Request
 from schemas.policy import Policy
 
 Answers = Mapping[str, Sequence[Decision]]
-_SENT, _FAILED = Request._fields.index("sent_at"), Request._fields.index("failed_at")
-_DELIVERED, _READ = Request._fields.index("delivered_at"), Request._fields.index("read_at")
-_RESPONSES = {"temporary": "accepted_temporary", "permanent": "accepted_permanent", "reject": "declined"}
+_SENT: Final = Request._fields.index("sent_at")
+_FAILED: Final = Request._fields.index("failed_at")
+_DELIVERED: Final = Request._fields.index("delivered_at")
+_READ: Final = Request._fields.index("read_at")
+_RESPONSES: Final = {"temporary": "accepted_temporary", "permanent": "accepted_permanent", "reject": "declined"}
 
 
 class Life(NamedTuple):
@@ -110,9 +111,13 @@ class Book:
     def answer(self, answers: Answers) -> None:
         """Take these answers instead of the ones so far."""
         self.answers = answers
-        self.answered = sorted(
-            [(answer.at, self.place[name]) for name, given in answers.items() if name in self.place for answer in given]
-        )
+        answered: list[tuple[int, int]] = []
+        for name, given in answers.items():
+            place = self.place.get(name)
+            if place is not None:
+                answered += [(answer.at, place) for answer in given]
+        answered.sort()
+        self.answered = answered
 
     def with_answers(self, answers: Answers) -> "Book":
         """The same requests with other answers."""
@@ -123,7 +128,9 @@ class Book:
 
     def newer_answer(self, place: int, since: int, before: int) -> int | None:
         """When a request newer than the one at `place` was first answered from `since` on, and before `before`."""
-        for at, other in islice(self.answered, bisect_left(self.answered, (since, 0)), None):
+        answered = self.answered
+        for turn in range(bisect_left(answered, (since, 0)), len(answered)):
+            at, other = answered[turn]
             if at >= before:
                 return None
             if other > place:
@@ -137,11 +144,15 @@ def ends_at(book: Book, place: int, before: int, policy: Policy) -> int | None:
     Unanswered: `request_open_seconds` after delivery (sending, when no delivery is known), or when superseded; None: it
     failed. Answered: as long after the last answer, or when a newer one is answered.
     """
-    span, request = policy.defaults.request_open_seconds, book.sent[place]
-    given = [answer.at for answer in book.answers.get(request.message_id, ()) if answer.at < before]
-    if given:
-        newer = book.newer_answer(place, given[0], before)
-        return given[-1] + span if newer is None else min(given[-1] + span, newer)
+    request = book.sent[place]
+    given = book.answers.get(request.message_id)
+    if given is not None and given[0].at < before:
+        span, last = policy.defaults.request_open_seconds, given[0].at
+        for answer in given:
+            if answer.at < before:
+                last = answer.at
+        newer = book.newer_answer(place, given[0].at, before)
+        return last + span if newer is None else min(last + span, newer)
     return _unanswered_ends_at(request, book.aside[place], policy)
 
 

@@ -44,7 +44,19 @@ def request_row(life: Life) -> Row:
 
 def grant_row(grant: Grant) -> Row:
     """One grant, without pair and version."""
-    return grant._asdict()
+    return {
+        "grant_id": grant.grant_id,
+        "kind": grant.kind,
+        "via": grant.via,
+        "source": grant.source,
+        "granted_at": grant.granted_at,
+        "expires_at": grant.expires_at,
+        "request_id": grant.request_id,
+        "confirmed": grant.confirmed,
+        "flags": grant.flags,
+        "ended_at": grant.ended_at,
+        "end_cause": grant.end_cause,
+    }
 
 
 def call_row(call: Call) -> Row:

@@ -12,5 +12,8 @@ from streams.permission.windows import DAY_S
 
 def open_until(signs: Iterable[int], at: int) -> int | None:
     """Until when the window is open at `at`; None when it is closed. `signs`: instants of the user's own signs."""
-    until = max([sign for sign in signs if sign <= at], default=-DAY_S) + DAY_S
-    return until if at < until else None
+    last: int | None = None
+    for sign in signs:
+        if sign <= at and (last is None or sign > last):
+            last = sign
+    return last + DAY_S if last is not None and at < last + DAY_S else None

@@ -5,9 +5,8 @@ permission gives or ends a grant (`grants`), an unanswered call lengthens the ro
 (`requests`). As-of is the same walk with later evidence left out.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from schemas.mark_lists import arrays_of, field_of, filled
 from schemas.marks import Call, Decision, Request
@@ -19,26 +18,33 @@ from streams.permission.grants import Grant, Hold
 from streams.permission.number import Number
 from streams.permission.streak import Beat
 
-_PRIOR = {
+_PRIOR: Final = {
     "reading": "revoked",
     "refused_138006": "revoked",
     "number_changed": "never",
     "auto_revoke_inferred": "auto_revoked",
 }
-_STATUSES = ("status_sent_at", "delivered_at", "read_at", "failed_at", "error_code")
-_LABELS = {
+_STATUSES: Final = ("status_sent_at", "delivered_at", "read_at", "failed_at", "error_code")
+_LABELS: Final = {
     "declined": "denied",
     "revoked": "denied",
     "auto_revoked": "auto_revoked",
     "auto_revoke_inferred": "auto_revoked",
     "expired": "expired",
 }
-_PRIOR_LETTERS = {"never": "n", "declined": "d", "expired": "e", "revoked": "r", "auto_revoked": "a", "granted": "g"}
-_PRIORS = {letter: prior for prior, letter in _PRIOR_LETTERS.items()}
-NOTHING_WALKED = (*grants.NOTHING[1:], None, (), "")
+_PRIOR_LETTERS: Final = {
+    "never": "n",
+    "declined": "d",
+    "expired": "e",
+    "revoked": "r",
+    "auto_revoked": "a",
+    "granted": "g",
+}
+_PRIORS: Final = {letter: prior for prior, letter in _PRIOR_LETTERS.items()}
+NOTHING_WALKED: Final = (*grants.NOTHING[1:], None, (), "")
 """What a walk over no evidence comes to, behind its rules and its instant."""
-_CONTEXT = Decision._fields.index("context_id")
-ANOMALIES = frozenset(
+_CONTEXT: Final = Decision._fields.index("context_id")
+ANOMALIES: Final = frozenset(
     {"downgrade", "reply_to_expired_request", "revoke_without_grant", grants.CONFLICT, "unknown_request"}
 )
 
@@ -455,9 +461,7 @@ def clues(words: Sequence[Decision], place: int, book: requests.Book, policy: Po
     word = words[place]
     if not grants.is_reply(word):
         return ()
-    flags: tuple[str, ...] = ()
-    if any(other.what != word.what and grants.is_reply(other) for other in _same_second(words, place)):
-        flags = (grants.CONFLICT,)
+    flags: tuple[str, ...] = (grants.CONFLICT,) if _is_contradicted(words, place) else ()
     context = word.context_id
     if context is None or grants.is_call(context):
         return flags
@@ -468,11 +472,19 @@ def clues(words: Sequence[Decision], place: int, book: requests.Book, policy: Po
     return (*flags, "reply_to_expired_request") if ends is not None and word.at >= ends else flags
 
 
-def _same_second(words: Sequence[Decision], place: int) -> Iterator[Decision]:
-    """The other words of the second, which stand beside it."""
-    at = words[place].at
-    for way in (range(place - 1, -1, -1), range(place + 1, len(words))):
-        yield from takewhile(lambda other: other.at == at, (words[other] for other in way))
+def _is_contradicted(words: Sequence[Decision], place: int) -> bool:
+    """Whether another reply of the second, which stands beside it, says otherwise."""
+    word = words[place]
+    for way in (-1, 1):
+        beside = place + way
+        while 0 <= beside < len(words):
+            other = words[beside]
+            if other.at != word.at:
+                break
+            if other.what != word.what and grants.is_reply(other):
+                return True
+            beside += way
+    return False
 
 
 def prior_letter(hold: Hold) -> str:

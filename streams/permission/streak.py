@@ -5,13 +5,14 @@ Owns what counts and what resets. Sandbox numbers have other limits; all of them
 A technical failure is nobody's refusal. What the fourth call does to the grant is the grant's rule.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.marks import Call
 from schemas.policy import Policy
 
-BUSINESS, USER = "business_initiated", "user_initiated"
-_DIRECTIONS = {BUSINESS: "BUSINESS_INITIATED", USER: "USER_INITIATED"}
+BUSINESS: Final = "business_initiated"
+USER: Final = "user_initiated"
+_DIRECTIONS: Final = {BUSINESS: "BUSINESS_INITIATED", USER: "USER_INITIATED"}
 
 
 class Beat(NamedTuple):

@@ -102,7 +102,9 @@ def test_a_row_of_any_other_form_is_opened_all_the_same(first: str, indent: int)
     for more in ({"new": [[1], [2]]}, {}):
         otherwise = {first: stored.pop(first), **more, **stored, "new": [[1], [2]]}
         stored = row()
-        assert open_state(orjson.dumps(otherwise, option=indent)) == STATE
+        opened = open_state(orjson.dumps(otherwise, option=indent))
+        assert opened.walked is not None
+        assert opened._replace(walked=decider_named(opened.walked, opened.decisions)) == STATE
 
 
 @pytest.mark.parametrize(
