@@ -32,7 +32,9 @@ from streams.permission.windows import DAY_S
 
 Change = dict[str, Any]
 Row = dict[str, Any]
-NO_ROWS: Final[dict[str, list[Row]]] = {"requests": [], "grants": [], "calls": []}
+Rows = tuple[list[Row], list[Row], list[Row]]
+"""Rows of requests, of grants and of calls."""
+NO_ROWS: Final[Rows] = ([], [], [])
 
 
 class Step(NamedTuple):
@@ -258,7 +260,7 @@ def _forwarding_row(new: PairState) -> PairState:
     )
 
 
-def _rows(new: PairState, before: Timeline, after: Timeline) -> dict[str, list[Row]]:
+def _rows(new: PairState, before: Timeline, after: Timeline) -> Rows:
     """The rows that differ between two timelines of all evidence."""
     if before.state.calls is after.state.calls:
         rung: tuple[list[Row], list[Row]] = ([], [])
@@ -273,15 +275,15 @@ def _told_rows(
     lives: tuple[Sequence[Life], Sequence[Life]],
     held: tuple[Sequence[Grant], Sequence[Grant]],
     rung: tuple[Sequence[Row], Sequence[Row]],
-) -> dict[str, list[Row]]:
+) -> Rows:
     """The rows that differ, each whole; what is no longer true, or moved to another day, once more with
     `is_deleted`.
     """
-    return {
-        "requests": _whole(new, [request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]),
-        "grants": _whole(new, [grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]),
-        "calls": _whole(new, rung[0], rung[1]),
-    }
+    return (
+        _whole(new, [request_row(life) for life in lives[0]], [request_row(life) for life in lives[1]]),
+        _whole(new, [grant_row(grant) for grant in held[0]], [grant_row(grant) for grant in held[1]]),
+        _whole(new, rung[0], rung[1]),
+    )
 
 
 def _whole(new: PairState, gone: Sequence[Row], so: Sequence[Row]) -> list[Row]:
@@ -345,7 +347,7 @@ def _told(old: dict[str, Any], new: dict[str, Any], day_of: Any = _day_of) -> tu
     return gone, [thing for name, thing in new.items() if old.get(name) != thing]
 
 
-def _record(new: PairState, rows: dict[str, list[Row]], changes: Sequence[Change], fact: PairFact | None) -> Row:
+def _record(new: PairState, rows: Rows, changes: Sequence[Change], fact: PairFact | None) -> Row:
     record: Row = {"phone_number_id": new.phone_number_id, "user": new.user}
     if fact is not None:
         record["fact"] = {
@@ -356,6 +358,6 @@ def _record(new: PairState, rows: dict[str, list[Row]], changes: Sequence[Change
             "version": 1 if is_wa_id(new.user) else 0,
             "body": fact,
         }
-    record.update(rows)
+    record["requests"], record["grants"], record["calls"] = rows
     record["changes"] = [change_row(change) for change in changes]
     return record
