@@ -68,7 +68,7 @@ class Marks(Sequence[Mark], Generic[Mark]):
         escaped there are several forms of a name.
         """
         text = self._text
-        return text is None or text.find(orjson.dumps(name)) >= 0 or text.find(b"\\") >= 0
+        return text is None or name.encode() in text or b"\\" in text
 
     def __bool__(self) -> bool:
         return self._raw is None or len(self._raw) > 0  # no text is kept of an empty list

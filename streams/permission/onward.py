@@ -188,10 +188,10 @@ def _word(
     before = resumed(state, new.judged_at, policy, Walk.on(state, policy, number, walked), walked.priors)
     walk = Walk.on(state, policy, number, walked)
     after = resumed(new, new.judged_at, policy, walk, walked.priors)
+    before.asked_like(after)
     touched: list[str] = []
     flags: tuple[str, ...] = ()
     if word.context_id is not None and not grants.is_call(word.context_id):
-        before.asked_like(after)
         book, running = after.book, at - policy.defaults.request_open_seconds
         asked = book.place.get(word.context_id)
         if asked is None:
@@ -203,8 +203,8 @@ def _word(
             place = book.place.get(name)
             if place is None:
                 return None
-            # A newer one was answered: what the user had on the screen of an older one goes.
-            if place == asked or (place < asked and before.ends_at(place) != after.ends_at(place)):
+            # A newer one was answered: what the user had on the screen of an older one goes. All other words are older.
+            if place == asked or (place < asked and requests.ends_at(book, place, at, policy) != after.ends_at(place)):
                 touched.append(name)
     if word.what == "reject" and walk.hold.grant is None and walk.hold.reason == "auto_revoke_inferred":
         return None  # it may confirm how a grant ended that is not in sight here

@@ -106,25 +106,14 @@ class Book:
             delivery = delivered_at(self.sent[place])
             if delivery is not None and (first is None or delivery < first):
                 first = delivery
-        self.answer(answers)
-
-    def answer(self, answers: Answers) -> None:
-        """Take these answers instead of the ones so far."""
         self.answers = answers
         answered: list[tuple[int, int]] = []
         for name, given in answers.items():
-            place = self.place.get(name)
-            if place is not None:
-                answered += [(answer.at, place) for answer in given]
+            known_as = self.place.get(name)
+            if known_as is not None:
+                answered += [(answer.at, known_as) for answer in given]
         answered.sort()
         self.answered = answered
-
-    def with_answers(self, answers: Answers) -> "Book":
-        """The same requests with other answers."""
-        other = Book((), {})
-        other.sent, other.place, other.aside = self.sent, self.place, self.aside
-        other.answer(answers)
-        return other
 
     def newer_answer(self, place: int, since: int, before: int) -> int | None:
         """When a request newer than the one at `place` was first answered from `since` on, and before `before`."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from schemas.mark_lists import arrays_of, field_of, filled
-from schemas.marks import Call, Decision, Request
+from schemas.marks import Call, Decision, Message, Request
 from schemas.policy import Policy
 from schemas.state import PairState, Walked
 from schemas.state_row import decider_named
@@ -43,6 +43,7 @@ _PRIOR_LETTERS: Final = {
 _PRIORS: Final = {letter: prior for prior, letter in _PRIOR_LETTERS.items()}
 NOTHING_WALKED: Final = (*grants.NOTHING[1:], None, (), "")
 """What a walk over no evidence comes to, behind its rules and its instant."""
+_MESSAGE_AT: Final = Message._fields.index("at")
 _CONTEXT: Final = Decision._fields.index("context_id")
 ANOMALIES: Final = frozenset(
     {"downgrade", "reply_to_expired_request", "revoke_without_grant", grants.CONFLICT, "unknown_request"}
@@ -103,11 +104,7 @@ class Timeline:
     def book(self) -> requests.Book:
         """The requests with their answers."""
         if self._book is None:
-            answers = _answers(self.state.decisions)
-            if self._asked is None:
-                self._book = requests.Book(self.state.requests, answers)
-            else:
-                self._book = self._asked.book.with_answers(answers)
+            self._book = requests.Book(self.state.requests, _answers(self.state.decisions))
         return self._book
 
     @property
@@ -576,7 +573,7 @@ def _other_signs(state: PairState) -> list[int]:
     """The user's own signs that are no words on the permission; of messages the last."""
     signs = [state.base.service_at] if state.base is not None else []
     if state.messages:
-        signs.append(state.messages[-1].at)
+        signs.append(arrays_of(state.messages)[-1][_MESSAGE_AT])
     for place, array in enumerate(arrays_of(state.calls)):
         at = calls.begun_at(state.calls[place]) if calls.is_of(array, streak.USER) else calls.connected_in(array)
         if at is not None:

@@ -5,6 +5,7 @@ replies and calls. Each kind stands on a line of its own too, as the mean hides 
 four statuses.
 """
 
+from functools import partial
 from typing import Any, Final
 
 from deploy.compiled import is_used
@@ -13,7 +14,7 @@ from schemas.policy import DEFAULT_POLICY
 from schemas.records import encode_record
 from schemas.state_row import encode_state, open_state
 from streams.permission.step import step
-from tests.bench.measure import cpu_us, tell
+from tests.bench.measure import cpu_us, cpu_us_in_turn, tell
 from tests.permission.story import (
     DAY,
     HOUR,
@@ -94,6 +95,10 @@ def following(at: int, newest: str) -> dict[str, PairFact]:
     }
 
 
+def _one(stored: bytes, fact: PairFact, _: int) -> None:
+    encode_state(step(open_state(stored), fact, DEFAULT_POLICY, PRODUCTION).state)
+
+
 def core() -> None:
     """A pair of some ten marks, and one of two hundred."""
     print(f"The core is {'compiled' if is_used() else 'interpreted'}.")
@@ -103,16 +108,11 @@ def core() -> None:
         ("step_heavy", [*heavy(), *fresh], T0 + 52 * DAY, "wamid.TESTREQ2000", 20),
     ):
         stored = encode_state(given(*past).state._replace(version=1))
-        mean = 0.0
-        for kind, fact in following(at, newest).items():
-
-            def one(_: int, stored: bytes = stored, fact: PairFact = fact) -> None:
-                encode_state(step(open_state(stored), fact, DEFAULT_POLICY, PRODUCTION).state)
-
-            cost = cpu_us(one, times)
-            mean += cost * MIX[kind] / 100
+        works = {kind: partial(_one, stored, fact) for kind, fact in following(at, newest).items()}
+        costs = cpu_us_in_turn(works, times)
+        for kind, cost in costs.items():
             tell(f"{name}_{kind}_us", cost, "us")
-        tell(f"{name}_us", mean, "us")
+        tell(f"{name}_us", sum(cost * MIX[kind] for kind, cost in costs.items()) / 100, "us")
     record = step(
         given(*typical()).state, following(T0 + 2 * DAY, "wamid.TESTREQ0002")["reply"], DEFAULT_POLICY, PRODUCTION
     ).record
