@@ -29,12 +29,8 @@ def connected_at(call: Call) -> int | None:
 
 def connected_in(array: Sequence[Any]) -> int | None:
     """`connected_at` of a call's array, which need not be made for it."""
-    picked_up: int | None = field_of(array, _STARTED)
-    if picked_up is None:
-        picked_up = field_of(array, _ACCEPTED)
-    if picked_up is None and (duration := field_of(array, _DURATION)) is not None:
-        picked_up = _picked_up(None, None, duration, field_of(array, _ENDED), field_of(array, _TERMINATED))
-    return picked_up
+    started, accepted, duration = field_of(array, _STARTED), field_of(array, _ACCEPTED), field_of(array, _DURATION)
+    return _picked_up(started, accepted, duration, field_of(array, _ENDED), field_of(array, _TERMINATED))
 
 
 def _picked_up(
