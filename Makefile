@@ -116,13 +116,13 @@ $(BIN)/python: $(if $(shell test ! -e $(UNFINISHED) && $(BIN)/python -c 'import 
 	if [ -z "$$python" ]; then \
 	  echo "Callgrant needs a Python from 3.11 to 3.14, and none of these is one: $(PYTHONS)." >&2; \
 	  echo "Install one, or name one: make setup PYTHON=/path/to/python3" >&2; exit 1; fi; \
-	$(if $(PYTHON),,python=$$($$python -I deploy/interpreter.py);) \
-	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
-	  version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	$(if $(PYTHON),,faster=$$("$$python" -I deploy/interpreter.py) && [ -n "$$faster" ] && python=$$faster;) \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	  version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  echo "$$python (Python $$version) comes without venv or ensurepip, which a virtual environment needs." >&2; \
 	  echo "Install the system package python$$version-venv (or python3-venv, for the system's own Python)," >&2; \
 	  echo "or name another Python: make setup PYTHON=/path/to/python3" >&2; exit 1; fi; \
-	$$python -m venv --clear $(VENV)
+	"$$python" -m venv --clear $(VENV)
 
 .PHONY: anew
 anew:

@@ -1,11 +1,11 @@
-"""Which Python the environment is made of: of all on the PATH that are of this one's version, the fastest build.
+"""Which Python the environment is made of: of all on the PATH that go by this one's name, the fastest build.
 
 One version of CPython differs by a third from build to build: whether the compiler was trained on a run of it, whether
 it is of one piece or loads itself from a shared library. What a build says of itself does not tell (Debian's says
 neither), so it is measured, in turn and in CPU time. Owns that choice. Runs before anything is installed, under any
 Python from 3.11 on.
 
-`python deploy/interpreter.py` prints the path to take, its own where none is clearly faster.
+`python3.11 deploy/interpreter.py` prints the path of the one to take instead; nothing where none is clearly faster.
 """
 
 import json
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROUNDS = 5
+ANSWERS_WITHIN_S = 10.0
 CLEARLY = 0.85
 """Another one is taken where it needs this part of the first one's time, or less: where it hardly matters, the first
 stays."""
@@ -28,7 +29,13 @@ try:
 except ImportError:
     whole = False
 headers = os.path.isfile(os.path.join(sysconfig.get_path("include"), "Python.h"))
-told = {"version": sys.version_info[:3], "path": os.path.realpath(sys.executable), "whole": whole, "headers": headers}
+told = {
+    "version": sys.version_info[:2],
+    "form": [sys.implementation.name, sysconfig.get_config_var("SOABI"), os.uname().machine],
+    "path": os.path.realpath(sys.executable),
+    "whole": whole,
+    "headers": headers,
+}
 print(json.dumps(told))
 """
 _WORK = """
@@ -47,10 +54,13 @@ print(time.process_time() - began)
 
 @dataclass(frozen=True)
 class Python:
-    """One that is there. `whole`: it can make an environment; `headers`: C code can be built for it."""
+    """One that is there. `form`: which packages it takes, beside its version; `whole`: it can make an environment;
+    `headers`: C code can be built for it.
+    """
 
     path: str
     version: tuple[int, int]
+    form: tuple[str | None, ...]
     whole: bool
     headers: bool
 
@@ -58,8 +68,15 @@ class Python:
 def asked(path: str, code: str) -> str | None:
     """What code prints under a Python; None where that fails."""
     try:
-        done = subprocess.run([path, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            [path, "-I", "-c", code],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=ANSWERS_WITHIN_S,
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
     return done.stdout
 
@@ -68,8 +85,9 @@ def about(path: str) -> Python | None:
     """The Python behind a path; None where there is none."""
     try:
         told = json.loads(asked(path, _ABOUT) or "")
-        major, minor, _ = told["version"]
-        return Python(str(told["path"]), (major, minor), bool(told["whole"]), bool(told["headers"]))
+        major, minor = told["version"]
+        form = tuple(told["form"])
+        return Python(str(told["path"]), (major, minor), form, bool(told["whole"]), bool(told["headers"]))
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -84,7 +102,7 @@ def seconds(path: str) -> float:
 
 def named(version: tuple[int, int], folders: Iterable[str]) -> list[str]:
     """Every executable of the version's name in those folders."""
-    paths = [Path(folder) / f"python{version[0]}.{version[1]}" for folder in folders if folder]
+    paths = [Path(folder) / f"python{version[0]}.{version[1]}" for folder in folders if Path(folder).is_absolute()]
     return [str(path) for path in paths if os.access(path, os.X_OK) and path.is_file()]
 
 
@@ -93,28 +111,31 @@ def chosen(first: Python, others: Iterable[Python], spent: Callable[[str], float
     rivals = {
         each.path: each
         for each in others
-        if each.version == first.version and each.whole and each.headers >= first.headers and each.path != first.path
+        if (each.version, each.form) == (first.version, first.form)
+        and each.whole
+        and each.headers >= first.headers
+        and each.path != first.path
     }
     if not rivals:
         return first
     turns = [{path: spent(path) for path in (first.path, *rivals)} for _ in range(ROUNDS)]
     best = {path: min(turn[path] for turn in turns) for path in (first.path, *rivals)}
     fastest = min(rivals, key=lambda path: best[path])
-    return rivals[fastest] if not first.whole or best[fastest] <= CLEARLY * best[first.path] else first
+    needed = best[fastest] < float("inf") and not first.whole
+    return rivals[fastest] if needed or best[fastest] < CLEARLY * best[first.path] else first
 
 
 def main() -> int:
-    """Print the path; answer the exit code."""
+    """Print the path, if any; answer the exit code."""
     first = about(sys.executable)
     if first is None:
-        print(sys.executable)
         return 0
     there = [about(path) for path in named(first.version, os.environ.get("PATH", "").split(os.pathsep))]
     taken = chosen(first, [each for each in there if each is not None], seconds)
     if taken.path != first.path:
         version = f"{taken.version[0]}.{taken.version[1]}"
         print(f"Taking {taken.path}: the fastest build of Python {version} here.", file=sys.stderr)
-    print(taken.path)
+        print(taken.path)
     return 0
 
 

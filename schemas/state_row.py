@@ -43,6 +43,8 @@ _KINDS: Final = [kind for _, kind in _LISTS]
 _KEYS: Final = [f',"{name}":'.encode() for name in _NAMES]
 _OPENINGS: Final = [f',"{name}":[['.encode() for name in _NAMES]
 """Before the first mark of a list: lists that are empty are left out."""
+_SPACED: Final = (b'" ', b'"\n', b'"\r', b'"\t')
+"""Between a key and its colon."""
 _NO_LISTS: Final[tuple[Sequence[Any], ...]] = ((),) * len(_LISTS)
 _NO_ROW: Final = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What reading anything that is no row comes to."""
@@ -136,8 +138,8 @@ def open_state(value: bytes) -> PairState:
 def _opened(value: bytes) -> PairState | None:
     """The row with its lists unread; None where it is not of the form that `encode_state` gives.
 
-    A quote inside of a text is escaped: so what opens a list opens it. Where a key stands behind the head that opens
-    no list, something is there that is not ours.
+    A quote inside of a text is escaped: so what opens a list opens it, and what opens one within something else leaves
+    a head that is no JSON. Where a key stands behind the head that opens no list, something is there that is not ours.
     """
     lists, head, held, begin, found = list(_NO_LISTS), value, -1, 0, 0
     for place in range(len(_OPENINGS)):
@@ -152,7 +154,7 @@ def _opened(value: bytes) -> PairState | None:
         found += 1
     if held >= 0 and not (value.endswith(b"}") and _put(lists, held, value[begin:-1])):
         return None
-    if value.count(b'":', len(head) - 1) != found:
+    if held >= 0 and not _has_keys(value, len(head) - 1, found):
         return None
     row: dict[str, Any] = orjson.loads(head)
     return _state(row, lists) if row.keys().isdisjoint(_NAMES) else None
@@ -160,8 +162,19 @@ def _opened(value: bytes) -> PairState | None:
 
 def _put(lists: list[Sequence[Any]], place: int, text: bytes) -> bool:
     """Whether the text ends as a list does; then it stands in its place, unread."""
+    if not text.endswith(b"]]"):
+        return False
     lists[place] = Marks(_KINDS[place], None, text=text)
-    return text.endswith(b"]]")
+    return True
+
+
+def _has_keys(value: bytes, start: int, keys: int) -> bool:
+    """Whether so many keys stand behind `start`, none more. Each has a colon, and so may texts: only then is looked
+    closer, and a text or a space that looks like more is taken for more.
+    """
+    if value.count(b":", start) == keys:
+        return True
+    return value.count(b'":', start) == keys and all(value.find(spaced, start) < 0 for spaced in _SPACED)
 
 
 def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:

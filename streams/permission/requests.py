@@ -13,6 +13,7 @@ from schemas.marks import Decision, Refusal, Request
 from schemas.policy import Policy
 
 Answers = Mapping[str, Sequence[Decision]]
+"""By request: its answers in order of time, at least one."""
 _SENT: Final = Request._fields.index("sent_at")
 _FAILED: Final = Request._fields.index("failed_at")
 _DELIVERED: Final = Request._fields.index("delivered_at")

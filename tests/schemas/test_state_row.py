@@ -113,6 +113,8 @@ def test_a_row_of_any_other_form_is_opened_all_the_same(first: str, indent: int)
         (b',"requests":[[', b',"requests":[ ['),
         (b',"requests":[[', b',"requests": [['),
         (b',"calls":[[', b',"calls": [['),
+        (b',"calls":[[', b',"calls" :[['),
+        (b',"calls":[[', b',"calls"\n:[['),
         (b',"calls":[[', b',"new":[1,[2]],"calls":[['),
         (b']],"calls"', b']] ,"calls"'),
     ],
