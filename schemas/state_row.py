@@ -41,10 +41,11 @@ _LISTS: Final[tuple[tuple[str, Any], ...]] = (
 _NAMES: Final = [name for name, _ in _LISTS]
 _KINDS: Final = [kind for _, kind in _LISTS]
 _KEYS: Final = [f',"{name}":'.encode() for name in _NAMES]
-_OPENINGS: Final = [f',"{name}":[['.encode() for name in _NAMES]
-"""Before the first mark of a list: lists that are empty are left out."""
+_QUOTED: Final = [f'"{name}"'.encode() for name in _NAMES]
 _SPACED: Final = (b'" ', b'"\n', b'"\r', b'"\t')
-"""Between a key and its colon."""
+"""A name may be written with escapes, too: then a space before its colon hides it."""
+_NOWHERE: Final = -1
+_OTHERWISE: Final = -2
 _NO_LISTS: Final[tuple[Sequence[Any], ...]] = ((),) * len(_LISTS)
 _NO_ROW: Final = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What reading anything that is no row comes to."""
@@ -142,10 +143,12 @@ def _opened(value: bytes) -> PairState | None:
     a head that is no JSON. Where a key stands behind the head that opens no list, something is there that is not ours.
     """
     lists, head, held, begin, found = list(_NO_LISTS), value, -1, 0, 0
-    for place in range(len(_OPENINGS)):
-        at = value.find(_OPENINGS[place], begin)
-        if at < 0:
+    for place in range(len(_KEYS)):
+        at = _found(value, place, begin)
+        if at == _NOWHERE:
             continue
+        if at == _OTHERWISE:
+            return None
         if held < 0:
             head = value[:at] + b"}"
         elif not _put(lists, held, value[begin:at]):
@@ -154,7 +157,10 @@ def _opened(value: bytes) -> PairState | None:
         found += 1
     if held >= 0 and not (value.endswith(b"}") and _put(lists, held, value[begin:-1])):
         return None
-    if held >= 0 and not _has_keys(value, len(head) - 1, found):
+    start = len(head) - 1
+    if value.count(b'":', start) != found:
+        return None
+    if value.find(b"\\", start) >= 0 and any(value.find(spaced, start) >= 0 for spaced in _SPACED):
         return None
     row: dict[str, Any] = orjson.loads(head)
     return _state(row, lists) if row.keys().isdisjoint(_NAMES) else None
@@ -168,13 +174,19 @@ def _put(lists: list[Sequence[Any]], place: int, text: bytes) -> bool:
     return True
 
 
-def _has_keys(value: bytes, start: int, keys: int) -> bool:
-    """Whether so many keys stand behind `start`, none more. Each has a colon, and so may texts: only then is looked
-    closer, and a text or a space that looks like more is taken for more.
+def _found(value: bytes, place: int, begin: int) -> int:
+    """Where the list opens behind `begin`, `_NOWHERE` where its name is no key there, `_OTHERWISE` where it is in
+    another form than ours.
     """
-    if value.count(b":", start) == keys:
-        return True
-    return value.count(b'":', start) == keys and all(value.find(spaced, start) < 0 for spaced in _SPACED)
+    name = _QUOTED[place]
+    at = value.find(name, begin)
+    while at >= 0:
+        if value.startswith(_KEYS[place], at - 1):
+            return at - 1 if value.startswith(b"[[", at + len(name) + 1) else _OTHERWISE
+        if value[at + len(name) : at + len(name) + 1] not in (b",", b"]"):  # a text of a mark is no key
+            return _OTHERWISE
+        at = value.find(name, at + 1)
+    return _NOWHERE
 
 
 def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:
