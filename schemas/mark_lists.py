@@ -15,6 +15,9 @@ Mark = TypeVar("Mark", bound=tuple[Any, ...])
 Named = TypeVar("Named", bound=tuple[Any, ...])
 
 
+_NO_LIST: Final = "a list of marks that is not of this program's form"
+
+
 class StateUnreadable(Exception):
     """A stored state row is not one of ours: a damaged store or a foreign writer. Names no content."""
 
@@ -50,7 +53,7 @@ class Marks(Sequence[Mark], Generic[Mark]):
             try:
                 raw = self._raw = _checked(self._kind, orjson.loads(self._text or b""))
             except (orjson.JSONDecodeError, TypeError) as fault:
-                raise StateUnreadable("a list of marks that is not of this program's form") from fault
+                raise StateUnreadable(_NO_LIST) from fault
         return raw
 
     @property
@@ -245,7 +248,10 @@ def _made(kind: type[Mark], raw: Sequence[Any]) -> Mark:
     ends, words, has_template = _MAKING[kind]
     fields = [*raw, *ends[len(raw)]]
     if words:
-        _reword(fields, words)
+        try:
+            _reword(fields, words)
+        except TypeError as fault:  # an array or an object where a word should stand
+            raise StateUnreadable(_NO_LIST) from fault
     if has_template and type(fields[_TEMPLATE]) is list:
         fields[_TEMPLATE] = tuple(fields[_TEMPLATE])
     return filled(kind, fields)

@@ -44,8 +44,8 @@ _KEYS: Final = [f',"{name}":'.encode() for name in _NAMES]
 _QUOTED: Final = [f'"{name}"'.encode() for name in _NAMES]
 _SPACED: Final = (b'" ', b'"\n', b'"\r', b'"\t')
 """A name may be written with escapes, too: then a space before its colon hides it."""
-_NOWHERE: Final = -1
-_OTHERWISE: Final = -2
+_OPENINGS: Final = [f',"{name}":[['.encode() for name in _NAMES]
+"""Before the first mark of a list: lists that are empty are left out."""
 _NO_LISTS: Final[tuple[Sequence[Any], ...]] = ((),) * len(_LISTS)
 _NO_ROW: Final = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What reading anything that is no row comes to."""
@@ -144,11 +144,11 @@ def _opened(value: bytes) -> PairState | None:
     """
     lists, head, held, begin, found = list(_NO_LISTS), value, -1, 0, 0
     for place in range(len(_KEYS)):
-        at = _found(value, place, begin)
-        if at == _NOWHERE:
+        at = value.find(_OPENINGS[place], begin)
+        if at < 0:
+            if _is_key(value, place, begin):
+                return None
             continue
-        if at == _OTHERWISE:
-            return None
         if held < 0:
             head = value[:at] + b"}"
         elif not _put(lists, held, value[begin:at]):
@@ -174,19 +174,17 @@ def _put(lists: list[Sequence[Any]], place: int, text: bytes) -> bool:
     return True
 
 
-def _found(value: bytes, place: int, begin: int) -> int:
-    """Where the list opens behind `begin`, `_NOWHERE` where its name is no key there, `_OTHERWISE` where it is in
-    another form than ours.
+def _is_key(value: bytes, place: int, begin: int) -> bool:
+    """Whether the name of a list stands behind `begin` as anything but a text of a mark: a key in another form than
+    ours.
     """
     name = _QUOTED[place]
     at = value.find(name, begin)
     while at >= 0:
-        if value.startswith(_KEYS[place], at - 1):
-            return at - 1 if value.startswith(b"[[", at + len(name) + 1) else _OTHERWISE
-        if value[at + len(name) : at + len(name) + 1] not in (b",", b"]"):  # a text of a mark is no key
-            return _OTHERWISE
+        if value[at + len(name) : at + len(name) + 1] not in (b",", b"]"):
+            return True
         at = value.find(name, at + 1)
-    return _NOWHERE
+    return False
 
 
 def _state(row: dict[str, Any], lists: Sequence[Sequence[Any]]) -> PairState:

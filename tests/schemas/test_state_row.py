@@ -130,6 +130,16 @@ def test_a_row_of_mixed_form_loses_no_mark(ours: bytes, theirs: bytes) -> None:
     assert [mark.fact_id for mark in open_state(last).messages] == ["m0"]
 
 
+@pytest.mark.parametrize("word", [[], {}])
+def test_an_array_or_object_in_the_place_of_a_word_is_unreadable_once_it_is_looked_at(word: Any) -> None:
+    stored = row()
+    stored["calls"][0][2] = word
+    for read in (open_state, decode_state):
+        calls = read(orjson.dumps(stored)).calls
+        with pytest.raises(StateUnreadable):
+            list(calls)
+
+
 @pytest.mark.parametrize("fields", [8, 10, 12])
 def test_a_grant_of_another_width_is_none_of_ours(fields: int) -> None:
     stored = row()
