@@ -70,8 +70,8 @@ class Marks(Sequence[Mark], Generic[Mark]):
         """Whether `name` may stand in one of the marks. Cautious, and does not open the list: where something is
         escaped there are several forms of a name.
         """
-        text = self._text
-        return text is None or name.encode() in text or b"\\" in text
+        text = self._text  # `in` raises and catches a TypeError before it looks for bytes in bytes
+        return text is None or text.find(name.encode()) >= 0 or text.find(b"\\") >= 0
 
     def __bool__(self) -> bool:
         return self._raw is None or len(self._raw) > 0  # no text is kept of an empty list

@@ -97,6 +97,8 @@ class Profile(_Strict):
     def at(self, name: str, instant: int) -> int:
         """The value in force at `instant` (epoch seconds); before the first date the first value holds (design 15)."""
         dates, values = self._steps[name]
+        if instant >= dates[-1]:  # nearly every one
+            return values[-1]
         return values[max(bisect_right(dates, instant) - 1, 0)]
 
 

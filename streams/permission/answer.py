@@ -82,7 +82,8 @@ def usage_of(line: Timeline, policy: Policy, number: Number) -> Usage:
 
 def reset_of(line: Timeline) -> int:
     """Since when requests count in their windows: a connected call of either direction resets them (domain 2.1)."""
-    return max(calls.connected_starts(line.state.calls), default=0)
+    starts = calls.connected_starts(line.state.calls)
+    return starts[-1] if starts else 0
 
 
 def calls_of(line: Timeline) -> list[int]:

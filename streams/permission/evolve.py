@@ -67,6 +67,8 @@ _READ: Final[dict[str, What]] = {
     "temporary": "read_temporary",
     "permanent": "read_permanent",
 }
+_NOTHING_SAID: Final = (None,) * (len(Request._fields) - 1)
+"""Of a request whose first fact comes: `Request` itself is a Python function, at four times the cost."""
 _BASIS: Final = frozenset({"is_permanent", "phone_number_id"})
 """What a grant rests on; inferred, it is unconfirmed."""
 _TELLING: Final[dict[int, What]] = {138_006: "refused_138006", 138_017: "refused_138017"}
@@ -116,7 +118,8 @@ def _word(fact: PermissionReplied | ReadingTaken | UserNumberChanged) -> Decisio
             expires_at = fact.expires_at if what == "temporary" else None
             said = (INFERRED if _BASIS.intersection(fact.inferred) else 0) | (REVOKED if fact.revoked else 0)
             at, received = fact.occurred_at, fact.recorded_at
-            return Decision(name, at, received, what, expires_at, fact.source, fact.context_id, None, said or None)
+            fields = (name, at, received, what, expires_at, fact.source, fact.context_id, None, said or None)
+            return filled(Decision, fields)
         case ReadingTaken():
             opens = (1 if fact.can_request else 0) | (2 if fact.can_call else 0)
             expires_at = fact.expires_at if fact.status == "temporary" else None
@@ -160,7 +163,7 @@ def _with_requests(state: PairState, entries: Sequence[Request]) -> PairState:
 def _with_status(entries: Sequence[Request], fact: MessageStatus) -> Sequence[Request]:
     marks = marks_of(Request, entries)
     place, there = marks.find(fact.message_id)
-    held = marks[place] if there else Request(fact.message_id)
+    held = marks[place] if there else filled(Request, (fact.message_id, *_NOTHING_SAID))
     fields: list[Any] = list(held)
     field = _STATUS_FIELD[fact.status]
     fields[field] = smaller(fields[field], fact.occurred_at)
@@ -173,7 +176,7 @@ def _with_status(entries: Sequence[Request], fact: MessageStatus) -> Sequence[Re
 def _with_request(entries: Sequence[Request], fact: RequestSent) -> Sequence[Request]:
     marks = marks_of(Request, entries)
     place, there = marks.find(fact.message_id)
-    held = marks[place] if there else Request(fact.message_id)
+    held = marks[place] if there else filled(Request, (fact.message_id, *_NOTHING_SAID))
     template = (fact.template.name, fact.template.language, fact.template.category) if fact.template else None
     said: Any = (fact.kind, template, fact.campaign, fact.origin, fact.reservation_id)
     if held.sent_at is not None:

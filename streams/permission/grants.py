@@ -7,6 +7,7 @@ evidence: what a word needs to know of its request and of the streak comes in. A
 from typing import Final, NamedTuple
 
 from schemas.ids import derived_id
+from schemas.mark_lists import filled
 from schemas.marks import Decision
 from schemas.policy import Policy
 
@@ -144,7 +145,7 @@ def _accepted(
     context = word.context_id
     called_back = is_call(context) or (automatic and not permanent)
     via = "callback" if called_back else "request" if context else "profile"
-    grant = Grant(
+    fields = (
         derived_id("grant", number, word.id),
         "permanent" if permanent else "temporary",
         via,
@@ -154,7 +155,10 @@ def _accepted(
         context if via == "request" else None,
         sure,
         _sorted(flags),
+        None,
+        None,
     )
+    grant = filled(Grant, fields)
     ended = None if held is None else held._replace(ended_at=word.at, end_cause="replaced")
     return Hold(grant, hold.reason, word.id, grant.flags, grant.confirmed), ended
 

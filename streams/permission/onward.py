@@ -166,8 +166,9 @@ def _rung(
     beat, earlier = beat_of(call, policy), beat_of(was, policy) if was is not None else None
     if beat == earlier and not isinstance(fact, CallConnected):
         return Onward(None, ((), ()), (was, call), walked)
-    before = resumed(state, new.judged_at, policy, Walk.on(state, policy, number, walked), walked.priors)
     walk = Walk.on(state, policy, number, walked)
+    before = resumed(state, new.judged_at, policy, walk, walked.priors)
+    walk.part()
     if beat != earlier:
         if beat is None or earlier is not None or not walked.since < beat.at <= new.judged_at:
             return None
@@ -185,8 +186,9 @@ def _word(
     word, at = new.decisions[-1], fact.occurred_at
     if len(new.decisions) == len(state.decisions) or word.at != at or at <= walked.since or _asked_since(new, at):
         return None
-    before = resumed(state, new.judged_at, policy, Walk.on(state, policy, number, walked), walked.priors)
     walk = Walk.on(state, policy, number, walked)
+    before = resumed(state, new.judged_at, policy, walk, walked.priors)
+    walk.part()
     after = resumed(new, new.judged_at, policy, walk, walked.priors)
     before.asked_like(after)
     touched: list[str] = []

@@ -386,6 +386,10 @@ class Walk:
         hold = filled(Hold, (grant, walked.reason, walked.decided_by, walked.flags, walked.confirmed))
         return cls(state, policy, number, hold, walked.streak, walked.since)
 
+    def part(self) -> None:
+        """From here on the walk goes on without the timelines that took it over: what they hold stays as it is."""
+        self.ended, self.notices, self.spans = [*self.ended], [*self.notices], [*self.spans]
+
     def reach(self, at: int) -> None:
         """Time passes up to `at`."""
         hold, out = grants.run_out(self.hold, at)

@@ -7,6 +7,7 @@ A technical failure is nobody's refusal. What the fourth call does to the grant 
 
 from typing import Final, NamedTuple
 
+from schemas.mark_lists import filled
 from schemas.marks import Call
 from schemas.policy import Policy
 
@@ -32,11 +33,11 @@ def beat_of(call: Call, connected_at: int | None, outcome: str, policy: Policy) 
     switches = policy.defaults
     if connected_at is not None:
         named = _DIRECTIONS.get(call.direction or BUSINESS)
-        return Beat(connected_at, True, call.call_id) if named in switches.streak_reset_directions else None
+        return _beat(connected_at, True, call) if named in switches.streak_reset_directions else None
     if call.direction == USER:
         return None
     if outcome == "rejected" and call.rejected_at is not None:
-        return Beat(call.rejected_at, False, call.call_id)
+        return _beat(call.rejected_at, False, call)
     counts = (
         outcome == "unanswered"
         or (outcome == "cancelled" and switches.count_business_cancelled_in_streak)
@@ -44,7 +45,11 @@ def beat_of(call: Call, connected_at: int | None, outcome: str, policy: Policy) 
     )
     if not counts or call.terminated_at is None:
         return None
-    return Beat(call.terminated_at, False, call.call_id)
+    return _beat(call.terminated_at, False, call)
+
+
+def _beat(at: int, resets: bool, call: Call) -> Beat:
+    return filled(Beat, (at, resets, call.call_id))
 
 
 def revokes(streak: int, limit: int) -> bool:
