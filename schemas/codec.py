@@ -11,6 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.events import FACT_TYPES, Fact
 
+_LOADS: Final = orjson.loads
+_DUMPS: Final = orjson.dumps
+_SORTED: Final = orjson.OPT_SORT_KEYS
 _VALIDATE: Final = {name: TypeAdapter[Any](kind).validator.validate_python for name, kind in FACT_TYPES.items()}
 """By type of fact. The validator's own function: an adapter's is a Python function around it."""
 
@@ -26,7 +29,7 @@ class Unreadable:
 
 def canonical(value: object) -> bytes:
     """The one JSON text of a value: sorted keys, no spaces. Equal values, equal bytes."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return _DUMPS(value, option=_SORTED)
 
 
 def kept(encoded: bytes) -> bytes:
@@ -36,7 +39,7 @@ def kept(encoded: bytes) -> bytes:
 
 def encode_fact(fact: Fact) -> bytes:
     """A fact as the value of `permission.events`."""
-    return orjson.dumps(fact)
+    return _DUMPS(fact)
 
 
 def decode_fact(value: bytes) -> Fact | Unreadable:
@@ -44,7 +47,7 @@ def decode_fact(value: bytes) -> Fact | Unreadable:
     reader.
     """
     try:
-        fields = orjson.loads(value)
+        fields = _LOADS(value)
     except orjson.JSONDecodeError:
         return Unreadable(reason="not_json", path="$", detail="the value is not JSON")
     if not isinstance(fields, dict):

@@ -15,6 +15,9 @@ Mark = TypeVar("Mark", bound=tuple[Any, ...])
 Named = TypeVar("Named", bound=tuple[Any, ...])
 
 
+_LOADS: Final = orjson.loads
+"""A name of another module is looked up there at every call; a constant of ours is not, in the compiled core."""
+_DUMPS: Final = orjson.dumps
 _NO_LIST: Final = "a list of marks that is not of this program's form"
 
 
@@ -51,7 +54,7 @@ class Marks(Sequence[Mark], Generic[Mark]):
         raw = self._raw
         if raw is None:
             try:
-                raw = self._raw = _checked(self._kind, orjson.loads(self._text or b""))
+                raw = self._raw = _checked(self._kind, _LOADS(self._text or b""))
             except (orjson.JSONDecodeError, TypeError) as fault:
                 raise StateUnreadable(_NO_LIST) from fault
         return raw
@@ -59,7 +62,7 @@ class Marks(Sequence[Mark], Generic[Mark]):
     @property
     def text(self) -> bytes:
         """The JSON of the list."""
-        return orjson.dumps(self._raw) if self._text is None else self._text
+        return _DUMPS(self._raw) if self._text is None else self._text
 
     @property
     def is_opened(self) -> bool:
@@ -97,7 +100,7 @@ class Marks(Sequence[Mark], Generic[Mark]):
     def __getitem__(self, place: slice) -> tuple[Mark, ...]: ...
 
     def __getitem__(self, place: int | slice) -> Mark | tuple[Mark, ...]:
-        if self._whole is not None or isinstance(place, slice):
+        if self._whole is not None or not isinstance(place, int):
             return self.whole[place]
         if place < 0:
             place += len(self.raw)

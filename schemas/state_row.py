@@ -14,6 +14,8 @@ from schemas.mark_lists import Marks, StateUnreadable, filled, marks_of, unopene
 from schemas.marks import Call, Decision, Link, Message, Refusal, Request
 from schemas.state import Base, PairState, Proof, Walked
 
+_LOADS: Final = orjson.loads
+_DUMPS: Final = orjson.dumps
 SCHEMA: Final = 1
 LATEST: Final = "="
 """In the JSON of `Walked.decided_by`: the latest decision of the row."""
@@ -97,7 +99,7 @@ def encode_state(state: PairState) -> bytes:
         row["proof"] = [marks_of(kind, marks).raw for kind, marks in zip(_KINDS, state.proof, strict=False)]
     if state.walked is not None:
         row["walked"] = _shorter(state.walked, state.decisions)
-    parts = [orjson.dumps(row)[:-1]]
+    parts = [_DUMPS(row)[:-1]]
     lists = (state.decisions, state.requests, state.refusals, state.calls, state.messages)
     for place, marks in enumerate(lists):
         if marks:
@@ -112,7 +114,7 @@ def decode_state(value: bytes) -> PairState:
     state row.
     """
     try:
-        row: dict[str, Any] = orjson.loads(value)
+        row: dict[str, Any] = _LOADS(value)
         lists = [unopened(kind, row[name]) if name in row else () for name, kind in _LISTS]
         state = _state(row, lists)
         return state if state.walked is None else with_field(state, _WALKED, decider_named(state.walked, lists[0]))
@@ -162,7 +164,7 @@ def _opened(value: bytes) -> PairState | None:
         return None
     if value.find(b"\\", start) >= 0 and any(value.find(spaced, start) >= 0 for spaced in _SPACED):
         return None
-    row: dict[str, Any] = orjson.loads(head)
+    row: dict[str, Any] = _LOADS(head)
     return _state(row, lists) if row.keys().isdisjoint(_NAMES) else None
 
 

@@ -88,10 +88,10 @@ def _with_mark(state: PairState, fact: PairFact) -> PairState:
             return _with_requests(state, _with_status(state.requests, fact))
         case UserMessaged():
             return _with_message(state, filled(Message, (fact.fact_id, fact.occurred_at)))
-        case PermissionReplied() | ReadingTaken() | UserNumberChanged():
-            return _with_decision(state, _word(fact))
         case RequestSent():
             return _with_requests(state, _with_request(state.requests, fact))
+        case PermissionReplied() | ReadingTaken() | UserNumberChanged():
+            return _with_decision(state, _word(fact))
         case RequestRefused() | CallRefused():
             return _with_refusal(state, fact)
         case CallOffered() | CallRinging() | CallConnected() | CallRejected() | CallEnded() | DispositionRecorded():

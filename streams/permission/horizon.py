@@ -38,9 +38,10 @@ def too_late(state: PairState, fact: PairFact, horizon_s: int | None) -> bool:
 
     A link never does: it is timeless, and nobody sends it a second time for being late.
     """
-    if horizon_s is None or isinstance(fact, UsersLinked):
+    if horizon_s is None:
         return False
-    return fact.recorded_at - fact.occurred_at > horizon_s or (state.base is not None and _is_before(state.base, fact))
+    late = fact.recorded_at - fact.occurred_at > horizon_s or (state.base is not None and _is_before(state.base, fact))
+    return late and not isinstance(fact, UsersLinked)
 
 
 def _is_before(base: Base, fact: PairFact) -> bool:

@@ -368,23 +368,23 @@ class Walk:
         self.hold, self.unanswered, self.since = hold, unanswered, since
         self.spans = [(0, "granted" if hold.grant is not None else hold.reason)]
 
-    @classmethod
-    def over(cls, state: PairState, policy: Policy, number: Number) -> "Walk":
+    @staticmethod
+    def over(state: PairState, policy: Policy, number: Number) -> "Walk":
         """From the beginning, or from what was settled."""
         base = state.base
         if base is None:
-            return cls(state, policy, number, grants.NOTHING, (), 0)
+            return Walk(state, policy, number, grants.NOTHING, (), 0)
         grant = Grant(*base.grant) if base.grant is not None else None
         hold = Hold(grant, base.reason, base.decided_by, base.flags, base.confirmed)
-        return cls(state, policy, number, hold, base.streak, base.until)
+        return Walk(state, policy, number, hold, base.streak, base.until)
 
-    @classmethod
-    def on(cls, state: PairState, policy: Policy, number: Number, walked: Walked) -> "Walk":
+    @staticmethod
+    def on(state: PairState, policy: Policy, number: Number, walked: Walked) -> "Walk":
         """From where the last one stopped."""
         walked = decider_named(walked, state.decisions)
         grant = filled(Grant, walked.grant) if walked.grant is not None else None
         hold = filled(Hold, (grant, walked.reason, walked.decided_by, walked.flags, walked.confirmed))
-        return cls(state, policy, number, hold, walked.streak, walked.since)
+        return Walk(state, policy, number, hold, walked.streak, walked.since)
 
     def part(self) -> None:
         """From here on the walk goes on without the timelines that took it over: what they hold stays as it is."""

@@ -18,7 +18,7 @@ from schemas.codec import Unreadable, decode_fact
 from schemas.envelope import cloud_event
 from schemas.events import Fact, PairFact
 from schemas.ids import derived_id, pair_text, parse_pair, partition_of
-from schemas.mark_lists import StateUnreadable
+from schemas.mark_lists import StateUnreadable, filled
 from schemas.policy import Policy
 from schemas.records import encode_record
 from schemas.state import PairState
@@ -28,7 +28,7 @@ from streams.permission.step import Step, pass_time, step
 from streams.worker.deadlines import Deadline, index_key
 from streams.worker.parking import parked
 from streams.worker.rows import Arrival, NumberOf, Row, state_headers
-from streams.worker.translation import fact_row
+from streams.worker.translation import fact_row, is_of_a_pair
 
 Get = Callable[[bytes], bytes | None]
 """The stored row of a key."""
@@ -144,7 +144,7 @@ class _Rows:
         for key, at in self._deadlines.items():
             state = self._states[key]
             assert state is not None  # noqa: S101 - narrows a type: `took` put it there
-            self._folded.rows[key] = Row(key, encode_state(state), state_headers(state, at))
+            self._folded.rows[key] = filled(Row, (key, encode_state(state), state_headers(state, at)))
             if at is not None:
                 self._folded.index[index_key(Deadline(at, key))] = b""
 
@@ -196,7 +196,7 @@ class FactFold:
         fact = fact_in(arrival)
         if isinstance(fact, Unreadable):
             return fact
-        if not isinstance(fact, PairFact):
+        if not is_of_a_pair(fact):
             detail = "facts about numbers belong to business.events"
             return Unreadable(reason="not_of_a_pair", path="$.type", detail=detail)
         key = arrival.key
@@ -281,10 +281,11 @@ def _tick_at(value: bytes | None) -> int | None:
 def _change_row(key: bytes, change: dict[str, Any]) -> Row:
     kind = change["type"].replace("permission_", "permission.")
     at = change["occurred_at"]
-    return Row(key, encode_change(change), cloud_event(id=change["change_id"], kind=kind, source="worker", at=at))
+    headers = cloud_event(id=change["change_id"], kind=kind, source="worker", at=at)
+    return filled(Row, (key, encode_change(change), headers))
 
 
 def _record_row(key: bytes, state: PairState, record: dict[str, Any]) -> Row:
     event_id = derived_id("record", key.decode(), state.version, state.judged_at)
     headers = cloud_event(id=event_id, kind="permission.record", source="worker", at=state.judged_at)
-    return Row(key, encode_record(record), headers)
+    return filled(Row, (key, encode_record(record), headers))

@@ -7,18 +7,22 @@ knowledge of a provider's format: that is `streams.providers`.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final, TypeGuard, cast, get_args
 
 from schemas.business import name_of
 from schemas.codec import Unreadable, encode_fact
 from schemas.envelope import PROVIDER, RECEIVED_AT, Headers, cloud_event, header, received_at_of
 from schemas.events import FACT_VERSIONS, Fact, NumberFact, PairFact
-from schemas.ids import Pair, partition_of
+from schemas.ids import pair_text, partition_of
+from schemas.mark_lists import filled
 from streams.providers.known import NONE_KNOWN, Known
 from streams.providers.registry import translate
 from streams.providers.translation import Translation
 from streams.worker.parking import one_each, parked
 from streams.worker.rows import Arrival, Row
 from streams.worker.shown import Shown, is_shown
+
+_OF_A_PAIR: Final = frozenset(get_args(PairFact))
 
 
 @dataclass(slots=True)
@@ -75,11 +79,16 @@ def translate_batch(
     return done
 
 
+def is_of_a_pair(fact: Fact) -> TypeGuard[PairFact]:
+    """Whether the log of pairs has it. To ask whether it is one of a union takes four times as long."""
+    return type(fact) in _OF_A_PAIR
+
+
 def routed(fact: Fact) -> tuple[str, Row]:
     """Where a fact belongs: facts of pairs and facts about numbers have a log each."""
-    if isinstance(fact, PairFact):
+    if is_of_a_pair(fact):
         return "permission.events", fact_row(fact)
-    return "business.events", number_row(fact)
+    return "business.events", number_row(cast(NumberFact, fact))
 
 
 def number_row(fact: NumberFact) -> Row:
@@ -91,7 +100,7 @@ def number_row(fact: NumberFact) -> Row:
 
 def fact_row(fact: PairFact) -> Row:
     """A fact as a record of `permission.events`."""
-    return Row(Pair(fact.phone_number_id, fact.user).key, encode_fact(fact), _headers(fact))
+    return filled(Row, (pair_text(fact.phone_number_id, fact.user).encode(), encode_fact(fact), _headers(fact)))
 
 
 def _headers(fact: Fact) -> Headers:
