@@ -26,6 +26,7 @@ def test_seconds_and_bytes_are_told_by_pairs_and_the_ratio_by_rows() -> None:
     assert told["recovery_cpu_s_per_million_pairs"] == pytest.approx(20.0)
     assert told["recovery_faust_cpu_s_per_million_pairs"] == pytest.approx(400.0)
     assert told["recovery_vs_faust"] == pytest.approx(20.0)
+    assert told["recovery_as_it_passed_vs_faust"] == pytest.approx(18.75)
     assert (told["row_disk_bytes"], told["pair_disk_bytes"]) == (200, 400)
 
 
