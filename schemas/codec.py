@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.events import FACT_TYPES, Fact
 
-_LOADS: Final = orjson.loads
+_LOADS: Final = orjson.loads  # as in `mark_lists`
 _DUMPS: Final = orjson.dumps
-_SORTED: Final = orjson.OPT_SORT_KEYS
+_SORTED_KEYS: Final = orjson.OPT_SORT_KEYS
 _VALIDATE: Final = {name: TypeAdapter[Any](kind).validator.validate_python for name, kind in FACT_TYPES.items()}
 """By type of fact. The validator's own function: an adapter's is a Python function around it."""
 
@@ -29,7 +29,7 @@ class Unreadable:
 
 def canonical(value: object) -> bytes:
     """The one JSON text of a value: sorted keys, no spaces. Equal values, equal bytes."""
-    return _DUMPS(value, option=_SORTED)
+    return _DUMPS(value, option=_SORTED_KEYS)
 
 
 def kept(encoded: bytes) -> bytes:

@@ -15,8 +15,7 @@ Mark = TypeVar("Mark", bound=tuple[Any, ...])
 Named = TypeVar("Named", bound=tuple[Any, ...])
 
 
-_LOADS: Final = orjson.loads
-"""A name of another module is looked up there at every call; a constant of ours is not, in the compiled core."""
+_LOADS: Final = orjson.loads  # in the compiled core a constant is looked up nowhere, a name of orjson twice a call
 _DUMPS: Final = orjson.dumps
 _NO_LIST: Final = "a list of marks that is not of this program's form"
 
@@ -73,7 +72,7 @@ class Marks(Sequence[Mark], Generic[Mark]):
         """Whether `name` may stand in one of the marks. Cautious, and does not open the list: where something is
         escaped there are several forms of a name.
         """
-        text = self._text  # `in` raises and catches a TypeError before it looks for bytes in bytes
+        text = self._text  # not `in`: CPython raises and catches a TypeError before it looks for bytes in bytes
         return text is None or text.find(name.encode()) >= 0 or text.find(b"\\") >= 0
 
     def __bool__(self) -> bool:

@@ -14,7 +14,7 @@ from schemas.mark_lists import Marks, StateUnreadable, filled, marks_of, unopene
 from schemas.marks import Call, Decision, Link, Message, Refusal, Request
 from schemas.state import Base, PairState, Proof, Walked
 
-_LOADS: Final = orjson.loads
+_LOADS: Final = orjson.loads  # as in `mark_lists`
 _DUMPS: Final = orjson.dumps
 SCHEMA: Final = 1
 LATEST: Final = "="

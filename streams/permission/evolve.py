@@ -68,7 +68,7 @@ _READ: Final[dict[str, What]] = {
     "permanent": "read_permanent",
 }
 _NOTHING_SAID: Final = (None,) * (len(Request._fields) - 1)
-"""Of a request whose first fact comes: `Request` itself is a Python function, at four times the cost."""
+"""Of a request whose first fact comes."""
 _BASIS: Final = frozenset({"is_permanent", "phone_number_id"})
 """What a grant rests on; inferred, it is unconfirmed."""
 _TELLING: Final[dict[int, What]] = {138_006: "refused_138006", 138_017: "refused_138017"}

@@ -40,8 +40,10 @@ def too_late(state: PairState, fact: PairFact, horizon_s: int | None) -> bool:
     """
     if horizon_s is None:
         return False
-    late = fact.recorded_at - fact.occurred_at > horizon_s or (state.base is not None and _is_before(state.base, fact))
-    return late and not isinstance(fact, UsersLinked)
+    is_old = fact.recorded_at - fact.occurred_at > horizon_s
+    if (state.base is None and not is_old) or isinstance(fact, UsersLinked):
+        return False
+    return is_old or (state.base is not None and _is_before(state.base, fact))
 
 
 def _is_before(base: Base, fact: PairFact) -> bool:

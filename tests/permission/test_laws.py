@@ -10,10 +10,11 @@ from hypothesis import strategies as some
 from schemas.events import PairFact, PermissionReplied, RequestSent
 from schemas.policy import DEFAULT_POLICY
 from schemas.state import PairState
-from schemas.state_row import decode_state, encode_state, version_of
+from schemas.state_row import decode_state, encode_state, open_state, version_of
 from streams.permission.answer import answer
 from streams.permission.evolve import evolve
-from streams.permission.standing import timeline
+from streams.permission.grants import Grant
+from streams.permission.standing import beat_of, timeline
 from streams.permission.step import deadline_of, pass_time, step
 from tests.permission.story import (
     DAY,
@@ -228,3 +229,28 @@ def test_two_facts_of_one_id_merge_to_the_same_whichever_comes_first(one: PairFa
     if isinstance(one, named) and isinstance(other, named) and one.type == other.type:
         other = replace(other, message_id=one.message_id, fact_id=one.fact_id)  # type: ignore[arg-type]  # of one type
     assert evidence(evolve(evolve(EMPTY, one), other)) == evidence(evolve(evolve(EMPTY, other), one))
+
+
+@forall(histories)
+def test_every_mark_word_grant_and_life_has_all_its_fields(history: list[PairFact]) -> None:
+    """`filled` makes them without their constructors, and counts nothing."""
+    state = EMPTY
+    for fact in history:
+        done = step(open_state(encode_state(state)), fact, DEFAULT_POLICY, PRODUCTION, None)
+        state, line = done.state, timeline(done.state, done.state.judged_at, DEFAULT_POLICY, PRODUCTION)
+        beats = [beat for call in state.calls if (beat := beat_of(call, DEFAULT_POLICY)) is not None]
+        marks = (*state.decisions, *state.requests, *state.refusals, *state.calls, *state.messages)
+        made: list[Any] = [
+            done,
+            state,
+            *filter(None, [state.walked]),
+            *marks,
+            line.hold,
+            *line.grants,
+            *line.lives,
+            *beats,
+        ]
+        for each in made:
+            assert len(each) == len(each._fields), type(each)
+        if state.walked is not None and state.walked.grant is not None:
+            assert len(state.walked.grant) == len(Grant._fields)
