@@ -25,8 +25,8 @@ from tests.integration.house import House
 
 ON_THE_WAY: Final = ("gateway", "worker")
 BESIDE: Final = ("api", "projection")
-WARM_UP: Final = ("mixed", 300, 10)
-"""Traffic, rate and seconds; then what is measured."""
+WARM_UP: Final = ("mixed", 1_000, 30)
+"""Traffic, rate and seconds, until the broker has compiled what it does most; then what is measured."""
 USUAL: Final = ("mixed", 1_000, 20)
 RUNS: Final = (USUAL, ("mixed", 5_000, 8), ("replies", 1_000, 20))
 BEHIND_S: Final = 1.0

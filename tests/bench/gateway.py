@@ -74,7 +74,7 @@ def broker() -> Iterator[str]:
     cache = ROOT / understood(believed(folder=ROOT)).data_dir / "cache"
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        LocalBroker(data_dir=Path(folder), port=free_pair(), cache_dir=cache) as node,
+        LocalBroker(data_dir=Path(folder), port=free_pair(), cache_dir=cache, lasting=True) as node,
     ):
         yield node.bootstrap
 

@@ -30,10 +30,10 @@ BATCH_BYTES: Final = 1_000_000
 
 @contextmanager
 def broker() -> Iterator[tuple[str, Path]]:
-    """A broker of one's own, and a folder that goes with it."""
+    """A broker of one's own, compiled like one that stays up, and a folder that goes with it."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-        LocalBroker(data_dir=Path(folder), port=free_pair(), cache_dir=CACHE) as node,
+        LocalBroker(data_dir=Path(folder), port=free_pair(), cache_dir=CACHE, lasting=True) as node,
     ):
         yield node.bootstrap, Path(folder)
 
