@@ -23,11 +23,14 @@ STOP_WITHIN_S: Final = 20
 FORMAT_WITHIN_S: Final = 60
 LOG4J: Final = Path(__file__).with_name("log4j2.properties")
 
-SMALL_TOOL: Final = ("-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
-"""A quick start counts for more than speed later; no performance file, which would lie outside DATA_DIR."""
-SERVER: Final = ("-server", "-Xms256m", "-Xmx512m", *SMALL_TOOL[1:])
-LASTING: Final = tuple(flag for flag in SERVER if flag != "-XX:TieredStopAtLevel=1")
-"""Compiled whole, as a broker is that stays up: a third less CPU time a request once a minute of load has passed."""
+LASTING: Final = ("-server", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+"""Compiled whole, as a broker is that stays up: a third less CPU time a request once a minute of load has passed. No
+performance file, which would lie outside DATA_DIR.
+"""
+QUICK: Final = "-XX:TieredStopAtLevel=1"
+"""Where a quick start counts for more than speed later."""
+SERVER: Final = (*LASTING, QUICK)
+SMALL_TOOL: Final = ("-Xmx128m", QUICK, "-XX:+UseSerialGC", "-XX:-UsePerfData")
 
 
 class LocalBroker:

@@ -68,7 +68,6 @@ _READ: Final[dict[str, What]] = {
     "permanent": "read_permanent",
 }
 _NOTHING_SAID: Final = (None,) * (len(Request._fields) - 1)
-"""Of a request whose first fact comes."""
 _BASIS: Final = frozenset({"is_permanent", "phone_number_id"})
 """What a grant rests on; inferred, it is unconfirmed."""
 _TELLING: Final[dict[int, What]] = {138_006: "refused_138006", 138_017: "refused_138017"}
@@ -160,10 +159,15 @@ def _with_requests(state: PairState, entries: Sequence[Request]) -> PairState:
     return state._replace(requests=kept, dropped=state.dropped + lost)
 
 
+def _unheard_of(message_id: str) -> Request:
+    """A request whose first fact comes."""
+    return filled(Request, (message_id, *_NOTHING_SAID))
+
+
 def _with_status(entries: Sequence[Request], fact: MessageStatus) -> Sequence[Request]:
     marks = marks_of(Request, entries)
     place, there = marks.find(fact.message_id)
-    held = marks[place] if there else filled(Request, (fact.message_id, *_NOTHING_SAID))
+    held = marks[place] if there else _unheard_of(fact.message_id)
     fields: list[Any] = list(held)
     field = _STATUS_FIELD[fact.status]
     fields[field] = smaller(fields[field], fact.occurred_at)
@@ -176,7 +180,7 @@ def _with_status(entries: Sequence[Request], fact: MessageStatus) -> Sequence[Re
 def _with_request(entries: Sequence[Request], fact: RequestSent) -> Sequence[Request]:
     marks = marks_of(Request, entries)
     place, there = marks.find(fact.message_id)
-    held = marks[place] if there else filled(Request, (fact.message_id, *_NOTHING_SAID))
+    held = marks[place] if there else _unheard_of(fact.message_id)
     template = (fact.template.name, fact.template.language, fact.template.category) if fact.template else None
     said: Any = (fact.kind, template, fact.campaign, fact.origin, fact.reservation_id)
     if held.sent_at is not None:

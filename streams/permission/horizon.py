@@ -38,12 +38,9 @@ def too_late(state: PairState, fact: PairFact, horizon_s: int | None) -> bool:
 
     A link never does: it is timeless, and nobody sends it a second time for being late.
     """
-    if horizon_s is None:
+    if horizon_s is None or isinstance(fact, UsersLinked):
         return False
-    is_old = fact.recorded_at - fact.occurred_at > horizon_s
-    if (state.base is None and not is_old) or isinstance(fact, UsersLinked):
-        return False
-    return is_old or (state.base is not None and _is_before(state.base, fact))
+    return fact.recorded_at - fact.occurred_at > horizon_s or (state.base is not None and _is_before(state.base, fact))
 
 
 def _is_before(base: Base, fact: PairFact) -> bool:

@@ -11,22 +11,17 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Final
 
 import psutil
 
-from deploy.broker.node import LocalBroker
-from deploy.sources import believed, understood
 from deploy.topics import create_topics
 from schemas.topics import TopicNames
+from tests.bench.stage import ROOT, broker
 from tests.gateway.process import started, until_ready
-from tests.ports import free_pair
 
-ROOT: Final = Path(__file__).parents[2]
 NAMES: Final = TopicNames("bench.")
 ROUNDS: Final = 5
 LANES: Final = 64
@@ -69,16 +64,6 @@ def peer(name: str, bootstrap: str) -> Iterator[Server]:
         child.communicate(timeout=20)
 
 
-@contextmanager
-def broker() -> Iterator[str]:
-    cache = ROOT / understood(believed(folder=ROOT)).data_dir / "cache"
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        LocalBroker(data_dir=Path(folder), port=free_pair(), cache_dir=cache, lasting=True) as node,
-    ):
-        yield node.bootstrap
-
-
 async def prepared(bootstrap: str) -> None:
     await create_topics(bootstrap, NAMES, 4)
 
@@ -86,7 +71,7 @@ async def prepared(bootstrap: str) -> None:
 def gateway() -> Iterator[tuple[str, float, str]]:
     """Name, figure, unit."""
     with ExitStack() as held:
-        bootstrap = held.enter_context(broker())
+        bootstrap, _ = held.enter_context(broker())
         asyncio.run(prepared(bootstrap))
         ours = held.enter_context(started(bootstrap, NAMES.prefix))
         asyncio.run(until_ready(ours))
