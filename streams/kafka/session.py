@@ -28,6 +28,7 @@ from aiokafka.errors import (
 
 from schemas.envelope import Headers
 from schemas.topics import MAX_RECORD_BYTES
+from streams.kafka.compression import keep_context
 
 REQUEST_WITHIN_S: Final = 10.0
 """After that a request is repeated on a new connection. Longer than 4 MiB take at 4 Mbit/s."""
@@ -84,6 +85,7 @@ class KafkaSession:
     """A session over aiokafka. `topics`: those that must be there for `confirm`."""
 
     def __init__(self, bootstrap: str, topics: Sequence[str], client_id: str) -> None:
+        keep_context()
         self._topics = tuple(topics)
         self._turns: defaultdict[tuple[str, int], Lock] = defaultdict(Lock)
         self._refusing: set[tuple[str, int]] = set()

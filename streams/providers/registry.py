@@ -5,7 +5,6 @@ readers park it with its place (`Notes.happened`); what one of them forgot to lo
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -47,4 +46,4 @@ def translate(provider: str, body: bytes, received_at: int, numbers: Known = NON
     else:
         return done
     facts = tuple(fact for fact in done.facts if fact.occurred_at <= latest)
-    return replace(done, facts=facts, parked=(*done.parked, FUTURE))
+    return done._replace(facts=facts, parked=(*done.parked, FUTURE))

@@ -6,15 +6,16 @@ Owns the form of the outcome and the second reading of a body that orjson refuse
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from schemas.codec import Unreadable
 from schemas.events import BusinessSeen, Fact, UsersLinked
 from schemas.ids import derived_id
+from schemas.mark_lists import filled
 
 AHEAD_S: Final = 7 * 86_400
 """Wide enough for a clock of ours that is days behind; a clock in milliseconds or in another century is far beyond
@@ -31,17 +32,19 @@ nor an id can be written so, nor either as base64.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class Translation(NamedTuple):
     """The facts of one payload, what was ignored by kind (a closed set of kinds), and what could not be judged.
 
     `unknown`: of what was ignored because nobody documented it, the names, as `kind:name`; few, short and harmless.
     """
 
     facts: tuple[Fact, ...] = ()
-    ignored: Mapping[str, int] = field(default_factory=dict)
+    ignored: Mapping[str, int] = _NONE
     parked: tuple[Unreadable, ...] = ()
-    unknown: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] = _NONE
 
 
 class Refused(Exception):
@@ -131,7 +134,7 @@ class Notes:
                     provider=self.provider,
                 )
             )
-        return Translation(tuple(self.facts), self.ignored, tuple(self.parked), self.unknown)
+        return filled(Translation, (tuple(self.facts), self.ignored, tuple(self.parked), self.unknown))
 
 
 @lru_cache(maxsize=65_536)  # nearly every payload repeats them, and hashing costs twenty times a look-up

@@ -40,17 +40,18 @@ class Measures:
         self._ticked_to: int | None = None
         self.registry = CollectorRegistry()
         self.registry.register(_Asked(self))
-        self._records = self._counter("callgrant_worker_records_total")
-        self._facts = self._counter("callgrant_worker_facts_total")
-        self._number_facts = self._counter("callgrant_worker_number_facts_total")
-        self._translated = self._counter("callgrant_worker_translated_total")
-        self._ignored = self._counter("callgrant_worker_ignored_total")
-        self._unknown = self._counter("callgrant_worker_unknown_total")
+        self._records = self._series("callgrant_worker_records_total")
+        self._facts = self._series("callgrant_worker_facts_total")
+        self._number_facts = self._series("callgrant_worker_number_facts_total")
+        self._translated = self._series("callgrant_worker_translated_total")
+        self._ignored = self._series("callgrant_worker_ignored_total")
+        self._unknown = self._series("callgrant_worker_unknown_total")
         self._names: set[str] = set()
-        self._deadletters = self._counter("callgrant_worker_deadletters_total")
-        self._changes = self._counter("callgrant_worker_changes_total")
+        self._deadletters = self._series("callgrant_worker_deadletters_total")
+        self._changes = self._series("callgrant_worker_changes_total")
         batch = _BY_NAME["callgrant_worker_batch_seconds"]
         self._batch = Histogram(batch.name, batch.meaning, batch.labels, buckets=batch.buckets, registry=self.registry)
+        self._by_agent: dict[str, tuple[Histogram, Histogram]] = {}
         age = _BY_NAME["callgrant_worker_last_commit_age_seconds"]
         Gauge(age.name, age.meaning, registry=self.registry).set_function(
             lambda: time.monotonic() - self.committed_at()
@@ -69,11 +70,17 @@ class Measures:
         metric = _BY_NAME[name]
         return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
 
+    def _series(self, name: str) -> "_Series":
+        return _Series(self._counter(name))
+
     def batch(self, agent: str, records: int, began_at: float) -> None:
         """One batch is done; `began_at` on the monotonic clock."""
-        self._records.labels(agent).inc(records)
-        self._batch.labels(agent).observe(time.monotonic() - began_at)
-        self._size.labels(agent).observe(records)
+        took, size = self._by_agent.get(agent) or self._by_agent.setdefault(
+            agent, (self._batch.labels(agent), self._size.labels(agent))
+        )
+        self._records.add(records, agent)
+        took.observe(time.monotonic() - began_at)
+        size.observe(records)
 
     def folded(self, seconds: float) -> None:
         """Time spent in the fold of facts of pairs itself, waits left out."""
@@ -89,7 +96,7 @@ class Measures:
     def translated(self, made: Mapping[tuple[str, str], int]) -> None:
         """Facts made of raw records, by provider and type."""
         for (provider, kind), count in made.items():
-            self._translated.labels(provider, kind).inc(count)
+            self._translated.add(count, provider, kind)
 
     def unknown(self, named: Mapping[str, int]) -> None:
         """What payloads call what nobody documented, as `kind:name`. Whoever writes payloads must not make series."""
@@ -100,7 +107,7 @@ class Measures:
                     name = "other"
                 else:
                     self._names.add(each)
-            self._unknown.labels(kind, name).inc(count)
+            self._unknown.add(count, kind, name)
 
     def ignored(self, kinds: Mapping[str, int]) -> None:
         """Parts that carry nothing for us."""
@@ -171,6 +178,20 @@ def _or(otherwise: _T, ask: Callable[[], _T]) -> _T:
         return otherwise
 
 
-def _add(counter: Counter, counts: Mapping[str, int]) -> None:
+class _Series:
+    """The series of one counter, each looked up once: the library looks under a lock, for every batch and label."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._found: dict[tuple[str, ...], Counter] = {}
+
+    def add(self, count: int, *labels: str) -> None:
+        series = self._found.get(labels)
+        if series is None:
+            series = self._found[labels] = self._counter.labels(*labels)
+        series.inc(count)
+
+
+def _add(series: _Series, counts: Mapping[str, int]) -> None:
     for label, count in counts.items():
-        counter.labels(label).inc(count)
+        series.add(count, label)

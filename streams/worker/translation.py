@@ -64,10 +64,12 @@ def translate_batch(
     done, shown = Translated(), Shown() if shown is None else shown
     for arrival in arrivals:
         one = _translate(arrival, numbers)
-        done.ignored.update(one.ignored)
-        done.unknown.update(one.unknown)
-        done.made.update((fact.provider, fact.type) for fact in one.facts)
+        if one.ignored:
+            done.ignored.update(one.ignored)
+        if one.unknown:
+            done.unknown.update(one.unknown)
         for fact in one.facts:
+            done.made[fact.provider, fact.type] += 1
             if is_shown(fact) and (shown.knows(fact.fact_id, fact.occurred_at) or done.repeats(fact)):
                 continue
             topic, row = routed(fact)

@@ -31,6 +31,7 @@ from faust.stores.rocksdb import RocksDBOptions, Store
 from faust.tables.base import Collection
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
+from faust.transport.conductor import Conductor, ConductorCompiler
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -110,6 +111,29 @@ def test_the_base_consumer_keeps_the_books_we_override() -> None:
     assert "did_commit = await self._commit(committable_offsets)" in source(Consumer._commit_offsets)
     waiting = source(Consumer.wait_empty)
     assert in_order(waiting, "and self._unacked_messages:", "self._wait_for_ack", "self._clean_unacked_messages()")
+
+
+def test_each_delivery_races_with_a_rebalance_and_waits_for_nothing_else_than_we_look_at() -> None:
+    assert "callback(message), self.suspend_flow.wait()" in source(Consumer._drain_messages)
+    assert "async with self._tp_to_callback_lock:" in source(Conductor._compile_message_handler)
+    delivery = source(ConductorCompiler.build)
+    waits = [line.strip() for line in delivery.splitlines() if "await " in line]
+    assert waits[:3] == [
+        "await acquire_flow_control()",
+        "await wait_until_producer_ebb()",  # the buffer of `send`, which we do not use
+        "event = await chan.decode(message, propagate=True)",  # ours (`RawBatchSchema`)
+    ]
+    assert in_order(delivery, "if queue.full():", "full.append", "queue.put_nowait_enhanced(", "await asyncio.wait(")
+
+
+def test_a_delivery_is_told_by_its_code(settings: WorkerSettings) -> None:
+    app = faust_app(settings)
+    made = cast(BatchConsumer, app.consumer)
+    made._thread.thread_loop.close()
+    delivery = made.callback(cast(Any, None))
+
+    assert cast(Any, delivery).cr_code is made._delivery
+    cast(Any, delivery).close()
 
 
 def test_our_overrides_still_override_something() -> None:

@@ -90,6 +90,62 @@ async def test_a_fetch_becomes_batches_of_bounded_size_partitions_in_turn(consum
     assert got == [(EVENTS, BATCH_RECORDS - 1, BATCH_RECORDS), (OTHER, 1, 2), (EVENTS, BATCH_RECORDS + 4, 5)]
 
 
+async def test_a_batch_for_which_there_is_room_is_delivered_without_a_turn_of_the_loop(
+    consumer: BatchConsumer,
+) -> None:
+    app, seen = consumer._ours, list[str]()
+    app.flow_control.resume()
+
+    async def deliver() -> None:
+        seen.append("batch")
+
+    consumer._delivery = deliver.__code__
+    with pytest.raises(StopIteration) as ended:
+        consumer.wait_first(deliver(), consumer.suspend_flow.wait()).send(None)
+
+    assert (seen, ended.value.value.stopped) == (["batch"], False)
+
+
+@pytest.mark.parametrize("lacking", ["flow", "room", "the lock"])
+async def test_a_batch_for_which_there_is_no_room_is_left_when_a_rebalance_begins(
+    consumer: BatchConsumer, lacking: str
+) -> None:
+    app, ended = consumer._ours, list[str]()
+    channel = batched_topic(app, OTHER.topic)
+    app.topics.add(channel)
+    app.flow_control.resume()
+    if lacking == "flow":
+        app.flow_control.suspend()
+    elif lacking == "room":
+        for _ in range(channel.queue.maxsize):
+            channel.queue.force_put_nowait(cast(Any, "batch"))
+    else:
+        await app.topics._tp_to_callback_lock.acquire()  # type: ignore[attr-defined]
+
+    async def deliver() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("left")
+
+    consumer._delivery = deliver.__code__
+    racing = asyncio.ensure_future(consumer.wait_first(deliver(), consumer.suspend_flow.wait()))
+    await asyncio.sleep(0.01)
+    assert not racing.done()
+    consumer.suspend_flow.set()
+    await asyncio.wait_for(racing, 5)
+    await asyncio.sleep(0)
+
+    assert ended == ["left"]
+
+
+async def test_what_is_no_delivery_is_waited_for_as_ever(consumer: BatchConsumer) -> None:
+    consumer._ours.flow_control.resume()
+    done = await consumer.wait_first(asyncio.sleep(0, "first"), asyncio.Event().wait(), timeout=5)
+
+    assert done.results == ["first"]
+
+
 async def test_portions_of_a_changelog_are_delivered_as_they_are_partitions_in_turn(consumer: BatchConsumer) -> None:
     def portion(offset: int) -> Any:
         return Portion([Batch(memoryview(b""), offset, offset + 1, 0, is_control=False, is_intact=True, records=0)], 0)
