@@ -293,7 +293,7 @@ class BatchConsumer(driver.Consumer):
         tasks a message, three of them to be cancelled, while the lanes that have theirs begin and each sends by itself.
         Now the lanes of one fetch begin together, and the client sends what they write as one request.
         """
-        if getattr(coros[0], "cr_code", None) is self._delivery and self._has_room():
+        if coros and getattr(coros[0], "cr_code", None) is self._delivery and self._has_room():
             delivery, beginning = coros
             beginning.close()
             return WaitResults([delivery], [await delivery], self.should_stop)
