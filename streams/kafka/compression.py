@@ -6,7 +6,6 @@ a worker or a gateway spends there. Refuses to change what is sent: whole frames
 """
 
 import sys
-from threading import Lock
 from typing import Any, Final
 
 from aiokafka.record import default_records
@@ -19,26 +18,23 @@ else:
 LEVEL: Final = 3
 """The client's own, and the broker's."""
 
-NATIVE: Final = sys.modules[default_records.DefaultRecordBatchBuilder.__module__]
-"""Where the client builds its batches, and looks up its codec by name."""
+BUILDER: Final = sys.modules[default_records.DefaultRecordBatchBuilder.__module__]
+"""Where the client builds its batches, and looks up its codec by name: compiled, or in Python where that is all."""
 
 _FRAME: Final = ZstdCompressor.FLUSH_FRAME
+"""A payload at once: so zstd knows its length, and takes tables that are no larger than it asks for."""
 
 
 class Compressor:
-    """One context, for one batch at a time."""
+    """One context. It lets threads take turns by itself, and begins anew after a payload it could not read."""
 
     def __init__(self) -> None:
         self._context = ZstdCompressor(level=LEVEL)
-        self._lock = Lock()  # a length belongs to the frame after it
 
     def frame(self, payload: Any, level: int | None = None) -> bytes:
         """`payload`, any buffer, as one frame. `level`: the client's; it gives none."""
         assert level is None or level == LEVEL  # noqa: S101 - a client that asks for another one is not the pinned one
-        with self._lock:
-            # Tables as large as the batch asks for: the level's own are half a megabyte, as much as a core's cache.
-            self._context.set_pledged_input_size(len(payload))
-            return self._context.compress(payload, _FRAME)
+        return self._context.compress(payload, _FRAME)
 
 
 _compressor: Final = Compressor()
@@ -46,4 +42,4 @@ _compressor: Final = Compressor()
 
 def keep_context() -> None:
     """From here on the clients of this process compress with the one context."""
-    NATIVE.zstd_encode = _compressor.frame  # type: ignore[attr-defined]
+    BUILDER.zstd_encode = _compressor.frame  # type: ignore[attr-defined]

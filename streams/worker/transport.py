@@ -300,7 +300,9 @@ class BatchConsumer(driver.Consumer):
         return await super().wait_first(*coros, timeout=timeout)
 
     def _has_room(self) -> bool:
-        """Whether a delivery would neither wait for its turn nor for its agent."""
+        """Whether a delivery would wait for nothing: neither for its turn, as deliveries are made one by one, nor for
+        its agent. The buffer of `send`, which it looks at too, is never filled here.
+        """
         app, topics = self._ours, cast(Conductor, self._ours.topics)
         return (
             self.flow_active

@@ -1,4 +1,6 @@
-"""Compression with one context: what is sent is what the client's own codec would have sent, whatever was before."""
+"""Compression with one context: whatever was compressed before, readers get what was given, in as many bytes as the
+client's own codec takes.
+"""
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +11,7 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka.compression import LEVEL, NATIVE, Compressor, keep_context
+from streams.kafka.compression import BUILDER, LEVEL, Compressor, keep_context
 
 BODIES = st.lists(st.binary(max_size=300) | st.binary(max_size=40).map(lambda each: each * 500), max_size=5)
 ZSTD = 4
@@ -17,7 +19,7 @@ ZSTD = 4
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NATIVE, "zstd_encode", codec.zstd_encode)
+    monkeypatch.setattr(BUILDER, "zstd_encode", codec.zstd_encode)
     keep_context()
 
 
@@ -30,12 +32,12 @@ def test_a_frame_reads_back_and_is_the_same_whatever_was_compressed_before(bodie
         assert frame == Compressor().frame(body)
 
 
-def test_the_largest_record_is_no_larger_than_the_client_would_have_made_it() -> None:
+def test_a_large_batch_is_as_small_as_the_client_would_have_made_it() -> None:
     body = b"".join(b'{"id":"wamid.TEST%d","status":"delivered"}' % place for place in range(100_000))
     assert len(Compressor().frame(body)) <= len(codec.zstd_encode(body)) * 1.01
 
 
-def test_threads_take_turns() -> None:
+def test_the_library_lets_threads_take_turns() -> None:
     compressor, bodies = Compressor(), [bytes([place]) * (place * 997) for place in range(200)]
     with ThreadPoolExecutor(4) as threads:
         frames = list(threads.map(compressor.frame, bodies))
@@ -66,7 +68,7 @@ def test_the_client_builds_its_batches_with_it(kept: None) -> None:
     built = bytes(builder.build())
     records = list(DefaultRecordBatch(built))
 
-    assert getattr(NATIVE, "zstd_encode") is not codec.zstd_encode  # noqa: B009 - typed nowhere
+    assert getattr(BUILDER, "zstd_encode") is not codec.zstd_encode  # noqa: B009 - typed nowhere
     assert [record.value for record in records] == [b"v" * 1000] * 9
     assert built[61:] == Compressor().frame(codec.zstd_decode(built[61:]))
 

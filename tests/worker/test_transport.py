@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
+from faust.transport.conductor import Conductor
 from faust.types import TP
 
 from streams.worker import undelivered
@@ -18,7 +19,14 @@ from streams.worker.exits import Code
 from streams.worker.following import Leash
 from streams.worker.portions import Batch, Portion
 from streams.worker.settings import WorkerSettings
-from streams.worker.transport import BATCH_RECORDS, REJOINED_WITHIN_S, REJOINS, BatchConsumer, FetchThread
+from streams.worker.transport import (
+    BATCH_RECORDS,
+    REJOINED_WITHIN_S,
+    REJOINS,
+    BatchConsumer,
+    FetchThread,
+    _message,
+)
 from tests.worker.conftest import Deaths
 from tests.worker.stand_ins import Record, record
 
@@ -106,7 +114,32 @@ async def test_a_batch_for_which_there_is_room_is_delivered_without_a_turn_of_th
     assert (seen, ended.value.value.stopped) == (["batch"], False)
 
 
-@pytest.mark.parametrize("lacking", ["flow", "room", "the lock"])
+async def test_fausts_own_delivery_waits_for_nothing_where_there_is_room(consumer: BatchConsumer) -> None:
+    app, batch = consumer._ours, cast(list[Any], run(0, 3))
+    conductor = cast(Conductor, app.topics)
+    channel = cast(Any, batched_topic(app, EVENTS.topic))
+    conductor.add(channel)
+    conductor._tp_to_callback[EVENTS] = conductor._build_handler(EVENTS, {channel})
+    app.flow_control.resume()
+    delivery = consumer.callback(_message(EVENTS, batch, 0))
+    with pytest.raises(StopIteration):
+        consumer.wait_first(delivery, consumer.suspend_flow.wait()).send(None)
+
+    assert channel.queue.get_nowait().value is batch
+
+
+async def test_what_a_delivery_raises_is_raised(consumer: BatchConsumer) -> None:
+    consumer._ours.flow_control.resume()
+
+    async def deliver() -> None:
+        raise LookupError("no such partition")
+
+    consumer._delivery = deliver.__code__
+    with pytest.raises(LookupError):
+        await consumer.wait_first(deliver(), consumer.suspend_flow.wait())
+
+
+@pytest.mark.parametrize("lacking", ["flow", "the consumer's flow", "room", "the lock"])
 async def test_a_batch_for_which_there_is_no_room_is_left_when_a_rebalance_begins(
     consumer: BatchConsumer, lacking: str
 ) -> None:
@@ -116,6 +149,8 @@ async def test_a_batch_for_which_there_is_no_room_is_left_when_a_rebalance_begin
     app.flow_control.resume()
     if lacking == "flow":
         app.flow_control.suspend()
+    elif lacking == "the consumer's flow":
+        consumer.flow_active = False
     elif lacking == "room":
         for _ in range(channel.queue.maxsize):
             channel.queue.force_put_nowait(cast(Any, "batch"))
