@@ -216,7 +216,9 @@ def build(settings: WorkerSettings, measures: Measures) -> Worker:
         app.leash = following.leash
         app.task(following.run)
         return Worker(app, pairs, measures, numbers)
-    agent("translate", SOURCES, translate.work)
+    for source in SOURCES:  # lanes of their own: no order holds between the two
+        agent(source.removesuffix(".raw"), [source], translate.work)
+        app.raw_topics.add(names.of(source))
     stages = (tuple(map(names.of, SOURCES)), (names.of("permission.events"),))
     watermark = Watermark(stages, min(PATIENCE_S, settings.tick_every_s / 2))
     install_ticks(app, started.running_sender, outbox, partitions, settings.tick_every_s, watermark)

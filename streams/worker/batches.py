@@ -23,11 +23,13 @@ class BatchApp(faust.App):
     """Faust's app, with the names of the batched topics, the gate that opens when a rebalance is over, the halt, and
     the leash of a generation that only folds.
 
+    `raw_topics`: those whose records this worker turns into others that it reads too.
     `committed_at`: when the broker last took offsets of ours, on the monotonic clock; from the start, before the first.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.batched_topics: set[str] = set()
+        self.raw_topics: set[str] = set()
         self.gate: BatchConsumer | None = None
         self.halt = Halt()
         self.leash: Leash | None = None

@@ -12,10 +12,10 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, cast
 
-from aiokafka.errors import ConsumerStoppedError, KafkaError, StaleMetadata
+from aiokafka.errors import KafkaError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.conductor import Conductor
@@ -25,28 +25,17 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.services import WaitResults
 
-from streams.kafka.compression import keep_context
-from streams.kafka.refusals import heed_refusals
 from streams.worker.batches import BatchApp
 from streams.worker.clock import since_boot_s
 from streams.worker.exits import Code, Waiting, die
-from streams.worker.portions import Portion, keep_bytes, leave_undecoded
+from streams.worker.fetching import FetchThread
+from streams.worker.portions import Portion
 from streams.worker.undelivered import Due, Turns, Undelivered
 from streams.worker.watermark import Positions
 
 log = logging.getLogger(__name__)
 
 BATCH_RECORDS: Final = 1_000
-FETCH_WAIT_MS: Final = 30
-FETCH_MIN_BYTES: Final = 32 * 1024
-"""The broker gathers so long or so much: a batch of ten facts costs little more than one of one, and the wait is paid
-only where there is time for it. Idle, a worker asks some thirty times a second.
-"""
-FETCH_MAX_BYTES: Final = 6 << 20
-"""Of all partitions together: while a worker recovers, so much is worked while so much is fetched. The client's own
-50 MiB are a whole topic, which is held twice and worked only once all of it has come.
-"""
-ANSWER_WITHIN_S: Final = 5.0
 REJOINS: Final = 10
 REJOINED_WITHIN_S: Final = 60.0
 """So many assignments in a row without one that led to reading, the last one this young, are no progress any more:
@@ -54,121 +43,6 @@ rejoining may never end. An older one recovers.
 """
 LEASE_SHARE: Final = 0.9
 """Of the session: a heartbeat this recent proves that the broker has not given our partitions away."""
-
-
-class FetchThread(driver.AIOKafkaConsumerThread):
-    """The thread that talks to the broker."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        keep_bytes()
-        keep_context()
-        consumer = super()._create_worker_consumer(transport)
-        # The driver hard-codes 1500 ms and one byte: with one fetch a broker at a time, idle partitions would stall
-        # busy ones, and whatever comes would be fetched by itself.
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        consumer._fetch_min_bytes = FETCH_MIN_BYTES
-        consumer._fetch_max_bytes = FETCH_MAX_BYTES
-        return consumer
-
-    async def on_start(self) -> None:
-        """Start; from then on remember when the last good heartbeat was sent, and heed what a coordinator refuses."""
-        await super().on_start()
-        self._remember_heartbeats()
-        heed_refusals(self._ensure_consumer()._coordinator)
-
-    def _remember_heartbeats(self) -> None:
-        coordinator = self._ensure_consumer()._coordinator
-        beat = coordinator._do_heartbeat
-
-        async def remembered() -> bool:
-            sent_at = since_boot_s()  # the broker counts from later than this
-            good = bool(await beat())
-            if good:
-                coordinator.last_ok_heartbeat = sent_at  # aiokafka keeps it in a local variable
-            return good
-
-        coordinator._do_heartbeat = remembered
-
-    def last_ok_heartbeat(self) -> float:
-        """When the last acknowledged heartbeat was sent, by `since_boot_s`; 0 before the first."""
-        coordinator = self._consumer._coordinator if self._consumer is not None else None
-        return float(getattr(coordinator, "last_ok_heartbeat", 0.0))
-
-    async def committed_by_group(self, tp: TP) -> int:
-        """What the group has committed of a partition; 0 when nothing."""
-        offset: int | None = await self.call_thread(self._ensure_consumer().committed, tp)
-        return max(0, offset or 0)
-
-    async def ends_of(self, topics: Collection[str]) -> Mapping[TP, int]:
-        """The end of every partition of some topics that the group reads."""
-        consumer, tps = self._ensure_consumer(), list[TP]()
-        for topic in topics:
-            known = consumer.partitions_for_topic(topic)
-            if not known:  # a broker that is starting may leave it out of its answer
-                raise StaleMetadata(topic)
-            tps += [TP(topic, each) for each in sorted(known)]
-        return await self.ends(tps)
-
-    async def ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """The end of some partitions. Raises `TimeoutError`: one without a leader would be asked for over and over."""
-        ends: Mapping[TP, int] = await self._asked(self._ensure_consumer().end_offsets, partitions)
-        return ends
-
-    async def begins_of(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """Where some partitions begin."""
-        begins: Mapping[TP, int] = await self._asked(self._ensure_consumer().beginning_offsets, partitions)
-        return begins
-
-    async def committed_of(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """What the group, each of its members, has committed of some partitions."""
-        told = await self._asked(self._ensure_consumer()._coordinator.fetch_committed_offsets, partitions)
-        return {tp: known.offset for tp, known in told.items()}
-
-    async def _asked(self, ask: Callable[[list[TP]], Awaitable[Any]], partitions: Collection[TP]) -> Any:
-        async def within() -> Any:  # in the client's thread, which has few turns to give and must get this one back
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await ask(list(partitions))
-
-        return await self.call_thread(within)
-
-    def place_of(self, tp: TP) -> int:
-        """Where the client goes on to fetch; 0 while it does not know."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
-        state = assignment.state_value(tp) if assignment is not None else None
-        return int(state.position) if state is not None and state.has_valid_position else 0
-
-    async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
-        """What is there for `active`, of this generation only."""
-        records: Mapping[TP, list[Any]] = await self.call_thread(self._fetch, active, generation, timeout_s)
-        return records
-
-    async def _fetch(self, active: set[TP], generation: int, timeout_s: float) -> Mapping[TP, list[Any]]:
-        # The stock form sleeps through a reassignment and then pops records of the new one before Faust has sought its
-        # partitions. This one never suspends between the check and the pop. What was popped is never discarded within a
-        # generation: recovery would take what is missing for the end.
-        consumer = self._ensure_consumer()
-        fetcher, subscriptions = consumer._fetcher, consumer._subscription
-        if consumer._closed or fetcher._closed:
-            raise ConsumerStoppedError
-        with subscriptions.fetch_context():
-            for last in (False, True):
-                if (
-                    subscriptions.reassignment_in_progress
-                    or not self.consumer.flow_active
-                    or self.app.consumer_generation_id != generation
-                ):
-                    return {}
-                leave_undecoded(fetcher._records, filter(self.consumer._is_changelog_tp, active))
-                records: Mapping[TP, list[Any]] = await fetcher.fetched_records(active, timeout=0)  # does not suspend
-                if records or last:
-                    return records
-                waiter = fetcher._create_fetch_waiter()
-                await asyncio.wait([waiter], timeout=timeout_s)
-                if waiter.done():
-                    waiter.result()  # authorization errors
-                else:
-                    waiter.cancel()
-        return {}
 
 
 class BatchConsumer(driver.Consumer):
@@ -184,6 +58,7 @@ class BatchConsumer(driver.Consumer):
         self._sent: dict[TP, deque[int]] = defaultdict(deque)  # last offsets of the batches delivered, in order
         self._done: dict[TP, set[int]] = defaultdict(set)  # those of them that were acknowledged
         self._next: dict[TP, int] = {}  # the first offset the next batch must have
+        self._raw: dict[TP, int] = {}  # the last raw records handed over that are not acknowledged
         self._turns = Turns()
         self._delivery = self.callback.__code__
         kafka = cast(driver.Transport, self.transport)
@@ -227,6 +102,7 @@ class BatchConsumer(driver.Consumer):
         self._sent.clear()
         self._done.clear()
         self._next.clear()
+        self._raw.clear()
         if self._ours.leash is not None:
             self._ours.leash.forget()
         await super().on_partitions_assigned(assigned, generation_id)  # pauses everything
@@ -265,6 +141,7 @@ class BatchConsumer(driver.Consumer):
             await self.sleep(0.02)  # the base class sleeps a whole second here
             return
         records = await self._fetched(active, generation, timeout)
+        self._raw |= {tp: got[-1].offset for tp, got in records.items() if tp.topic in self._ours.raw_topics}
         plain, batches = self._cut(records)
         with self._turns.delivering(sum(map(len, records.values()))):
             while batches:
@@ -370,6 +247,10 @@ class BatchConsumer(driver.Consumer):
         """Own books beside the base class's, which forgets acknowledgements at a revoke."""
         if message.topic in self._ours.batched_topics:
             self._done[message.tp].add(message.offset)
+        if self._raw.get(message.tp) == message.offset:
+            del self._raw[message.tp]
+            if not self._raw:
+                self._fetching.wrote()
         return super().ack(message)
 
     def _new_offset(self, tp: TP) -> int | None:

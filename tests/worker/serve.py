@@ -25,11 +25,12 @@ from streams.worker import main as worker_main
 from streams.worker import outputs, undelivered
 from streams.worker.agents import Translate
 from streams.worker.exits import Watchdog
+from streams.worker.fetching import FetchThread
 from streams.worker.main import run
 from streams.worker.outputs import Outbox
 from streams.worker.settings import WorkerSettings
 from streams.worker.table import BatchTable
-from streams.worker.transport import BatchConsumer, FetchThread
+from streams.worker.transport import BatchConsumer
 from streams.worker.writing import Writer
 
 

@@ -7,6 +7,7 @@ import asyncio
 import importlib.metadata
 import inspect
 import logging
+import re
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,12 +41,13 @@ from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
 from streams.worker.app import build, faust_app
 from streams.worker.batches import batched_topic
+from streams.worker.fetching import FETCH_MAX_BYTES, FetchThread
 from streams.worker.measures import Measures
 from streams.worker.places import CheckedRecovery
 from streams.worker.portions import Fetched, keep_bytes
 from streams.worker.settings import WorkerSettings
 from streams.worker.stores import LocalStore
-from streams.worker.transport import FETCH_MAX_BYTES, FETCH_MIN_BYTES, FETCH_WAIT_MS, BatchConsumer, FetchThread
+from streams.worker.transport import BatchConsumer
 
 
 def source(of: Any) -> str:
@@ -152,14 +154,19 @@ def test_our_overrides_still_override_something() -> None:
     assert "_commit_handler" in tasks
 
 
-def test_the_driver_hard_codes_the_fetch_wait_and_we_mend_it_where_the_fetcher_looks() -> None:
+def test_a_fetcher_decides_in_one_place_what_it_asks_for_next() -> None:
     assert "fetch_max_wait_ms=1500" in source(driver.AIOKafkaConsumerThread._create_worker_consumer)
-    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(AIOKafkaConsumer.start)
-    assert "fetch_min_bytes=self._fetch_min_bytes" in source(AIOKafkaConsumer.start)
+    routine, decision = source(Fetcher._fetch_requests_routine), source(Fetcher._get_actions_per_node)
+    assert "= self._get_actions_per_node(assignment)" in routine, "looked up anew each time"
+    assert in_order(routine, "fetch_requests,", "reset_requests,", "timeout,", "invalid_metadata,", "resume_futures,")
+    assert in_order(decision, "return (\n", "fetch_requests,", "awaiting_reset,", "backoff,", "invalid_metadata,")
+    assert "other_futs = [self._wait_consume_future" in routine, "what wakes it"
+    assert set(re.findall(r"assignment\.(\w+)", decision)) == {"tps", "state_value"}
+    assert in_order(decision, "FetchRequest(", "self._fetch_max_wait_ms,", "self._fetch_min_bytes,")
+
+
+async def test_the_bound_of_a_fetch_reaches_the_consumer(settings: WorkerSettings) -> None:
     assert "fetch_max_bytes=self._fetch_max_bytes" in source(AIOKafkaConsumer.start)
-
-
-async def test_the_fetch_wait_reaches_the_consumer(settings: WorkerSettings) -> None:
     app = faust_app(settings)
     app.loop = asyncio.get_running_loop()
     consumer = cast(BatchConsumer, app.consumer)
@@ -167,7 +174,6 @@ async def test_the_fetch_wait_reaches_the_consumer(settings: WorkerSettings) -> 
     consumer._thread.thread_loop.close()
 
     made._closed = True  # never started
-    assert (made._fetch_max_wait_ms, made._fetch_min_bytes) == (FETCH_WAIT_MS, FETCH_MIN_BYTES)
     assert made._fetch_max_bytes == FETCH_MAX_BYTES
     assert isinstance(made, AIOKafkaConsumer)
 
@@ -329,7 +335,7 @@ def test_the_table_takes_our_changelogs_name(settings: WorkerSettings) -> None:
 def test_all_agents_stand_under_their_own_names(settings: WorkerSettings) -> None:
     worker = build(settings, Measures())
 
-    assert sorted(name.rpartition(".")[2] for name in worker.app.agents) == ["business", "fold", "translate"]
+    assert sorted(name.rpartition(".")[2] for name in worker.app.agents) == ["actions", "business", "fold", "webhooks"]
 
 
 def test_topics_drop_the_bound_of_their_queue_so_the_apps_holds(settings: WorkerSettings) -> None:

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka import ConsumerRecord
 from faust.transport.conductor import Conductor
+from faust.transport.consumer import Consumer
 from faust.types import TP
 
 from streams.worker import undelivered
@@ -24,7 +24,6 @@ from streams.worker.transport import (
     REJOINED_WITHIN_S,
     REJOINS,
     BatchConsumer,
-    FetchThread,
     _message,
 )
 from tests.worker.conftest import Deaths
@@ -49,6 +48,10 @@ class Fetched:
         self.heartbeat_at = since_boot_s()
         self.asked: list[set[TP]] = []
         self.places: dict[TP, int] = {}
+        self.wrote_times = 0
+
+    def wrote(self) -> None:
+        self.wrote_times += 1
 
     async def fetch(self, active: set[TP], generation: int, timeout_s: float) -> dict[TP, list[Any]]:
         self.asked.append(set(active))
@@ -96,6 +99,34 @@ async def test_a_fetch_becomes_batches_of_bounded_size_partitions_in_turn(consum
     got = await delivered(consumer, {EVENTS: run(0, BATCH_RECORDS + 5), OTHER: run(0, 2, OTHER)})
 
     assert got == [(EVENTS, BATCH_RECORDS - 1, BATCH_RECORDS), (OTHER, 1, 2), (EVENTS, BATCH_RECORDS + 4, 5)]
+
+
+async def test_fetching_hears_when_the_last_of_the_raw_records_handed_over_is_acknowledged(
+    consumer: BatchConsumer,
+) -> None:
+    consumer._ours.raw_topics.add(EVENTS.topic)
+    fetched(consumer).batches = {EVENTS: run(0, BATCH_RECORDS + 5), OTHER: run(0, 2, OTHER), LOG: run(0, 1, LOG)}
+    heard = []
+    messages = [message async for _, message in consumer.getmany(1.0)]
+    for message in messages:
+        consumer.ack(message)
+        heard.append((message.tp, fetched(consumer).wrote_times))
+
+    assert heard == [(EVENTS, 0), (OTHER, 0), (LOG, 0), (EVENTS, 1)]
+
+
+async def test_raw_records_of_an_assignment_that_is_over_are_not_waited_for(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Consumer, "on_partitions_assigned", lambda *_: asyncio.sleep(0))
+    consumer._ours.raw_topics.add(EVENTS.topic)
+    await delivered(consumer, {EVENTS: run(0, 5)})
+    await consumer.on_partitions_assigned({EVENTS, OTHER})
+    fetched(consumer).batches = {OTHER: run(0, 2, OTHER)}
+    [message] = [message async for _, message in consumer.getmany(1.0)]
+    consumer.ack(message)
+
+    assert fetched(consumer).wrote_times == 1
 
 
 async def test_a_batch_for_which_there_is_room_is_delivered_without_a_turn_of_the_loop(
@@ -399,27 +430,6 @@ async def test_while_the_broker_is_away_a_write_waits_for_the_next_heartbeat(
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_the_lease_counts_from_the_sending_of_a_good_heartbeat() -> None:
-    answers = [True, False]
-
-    async def beat() -> bool:
-        await asyncio.sleep(0.02)
-        return answers.pop(0)
-
-    coordinator = SimpleNamespace(_do_heartbeat=beat)
-    thread = FetchThread.__new__(FetchThread)
-    thread._consumer = SimpleNamespace(_coordinator=coordinator)
-    assert thread.last_ok_heartbeat() == 0.0
-    thread._remember_heartbeats()
-
-    before = since_boot_s()
-    assert await coordinator._do_heartbeat() is True
-    good = thread.last_ok_heartbeat()
-    assert before <= good < before + 0.02
-    assert await coordinator._do_heartbeat() is False
-    assert thread.last_ok_heartbeat() == good
-
-
 @pytest.mark.parametrize(("position", "ends"), [(8, True), (7, False), (None, False)])
 async def test_recovery_ends_at_a_tail_that_is_not_readable(
     consumer: BatchConsumer, position: int | None, ends: bool
@@ -497,19 +507,6 @@ async def test_where_the_broker_did_not_say_what_was_committed_the_client_goes_o
     consumer._committed_offset[OTHER] = 7
 
     assert consumer.due().offsets == {EVENTS: 8, OTHER: 7}
-
-
-async def test_the_client_knows_its_place_once_it_was_sought() -> None:
-    subscriptions = SubscriptionState()
-    thread = FetchThread.__new__(FetchThread)
-    thread._consumer = SimpleNamespace(_subscription=subscriptions)
-    subscriptions.subscribe(topics={EVENTS.topic})
-    assert thread.place_of(EVENTS) == 0
-    place = TopicPartition(*EVENTS)
-    subscriptions.assign_from_subscribed({place})
-    assert thread.place_of(EVENTS) == 0
-    subscriptions.seek(place, 8)
-    assert thread.place_of(EVENTS) == 8
 
 
 async def test_nothing_is_due_while_a_rebalance_a_halt_a_stop_or_a_full_queue_is_in_the_way(

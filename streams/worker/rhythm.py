@@ -1,0 +1,69 @@
+"""When the broker is asked for what: raw records are gathered, and what they come to is fetched as soon as it is
+written. Pure but for its clock.
+
+A worker reads what it wrote itself: facts. Left to its own waiting, each of the two stages costs a record half of it.
+In step, a round takes one wait: raw records, their facts, and then again whatever came meanwhile. Owns that order.
+Refuses to know partitions and to fetch (`fetching`).
+"""
+
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+GATHER_S: Final = 0.04
+"""The broker gathers so long or so much (`GATHER_BYTES`): a batch of ten facts costs little more than one of one, and
+the wait is paid only where there is time for it. Idle, a worker asks some twenty-five times a second.
+"""
+GATHER_BYTES: Final = 32 * 1024
+
+
+class Ask(NamedTuple):
+    """A fetch: whether of raw records too, and what the broker waits for, whichever comes first."""
+
+    raw: bool
+    wait_ms: int
+    min_bytes: int
+
+
+AT_ONCE: Final = Ask(raw=False, wait_ms=0, min_bytes=0)
+
+
+class _Stage(Enum):
+    GATHERING = auto()
+    WRITING = auto()
+    """Raw records were handed over; what they come to is not written yet."""
+    WRITTEN = auto()
+
+
+class Rhythm:
+    """What to ask for next. Whoever is told too late, or never, that all is written goes on gathering in time."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._stage = _Stage.GATHERING
+        self._next_at = 0.0  # when the next raw records are due
+
+    def took(self) -> None:
+        """Raw records were handed over."""
+        self._stage, self._next_at = _Stage.WRITING, self._now_s() + GATHER_S
+
+    def wrote(self) -> None:
+        """All that raw records came to is written."""
+        if self._stage is _Stage.WRITING:
+            self._stage = _Stage.WRITTEN
+
+    def next(self) -> Ask | float:
+        """What to ask for now, or for how many seconds not to ask."""
+        left_s = self._next_at - self._now_s()
+        if self._stage is _Stage.WRITTEN:
+            return AT_ONCE
+        if left_s <= 0:
+            return Ask(raw=True, wait_ms=round(GATHER_S * 1000), min_bytes=GATHER_BYTES)
+        if self._stage is _Stage.WRITING:
+            return left_s
+        return Ask(raw=True, wait_ms=round(left_s * 1000), min_bytes=GATHER_BYTES)
+
+    def asked(self) -> None:
+        """A broker was asked as `next` said."""
+        self._stage = _Stage.GATHERING

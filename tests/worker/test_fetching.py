@@ -1,0 +1,158 @@
+"""The client's thread without a broker: what is fetched when, and what proves the lease."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
+from faust.types import TP
+
+from streams.worker.app import faust_app
+from streams.worker.clock import since_boot_s
+from streams.worker.fetching import FetchThread
+from streams.worker.rhythm import GATHER_BYTES, GATHER_S
+from streams.worker.settings import WorkerSettings
+from streams.worker.transport import BatchConsumer
+
+EVENTS, RAW = TP("t.permission.events", 0), TP("t.webhooks.raw", 0)
+
+
+class Broker:
+    """The client's side of a broker that never has anything, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._metadata_max_age_ms = 300_000
+        self.cluster = SimpleNamespace(leader_for_partition=lambda _: 0)
+        self.asked: asyncio.Queue[tuple[set[str], int, int]] = asyncio.Queue()
+        self.answers: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def send(self, _: int, request: Any) -> Any:
+        topics = {topic for topic, _ in request.topics}
+        self.asked.put_nowait((topics, request._max_wait_ms, request._min_bytes))
+        return await self.answers.get()
+
+    async def next(self) -> tuple[set[str], int, int]:
+        return await asyncio.wait_for(self.asked.get(), 5)
+
+    def answer(self) -> None:
+        self.answers.put_nowait(SimpleNamespace(topics=[], API_VERSION=4))
+
+
+@pytest.fixture
+async def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+async def thread(settings: WorkerSettings, broker: Broker) -> AsyncIterator[FetchThread]:
+    """Fetching two topics, one of them raw, with the client's own fetcher."""
+    app = faust_app(settings)
+    app.loop = asyncio.get_running_loop()
+    app.raw_topics.add(RAW.topic)
+    made = cast(BatchConsumer, app.consumer)._fetching
+    made.thread_loop.close()
+    made.thread_loop = asyncio.get_running_loop()
+    subscriptions = SubscriptionState()
+    subscriptions.subscribe(topics={EVENTS.topic, RAW.topic})
+    fetcher = Fetcher(broker, subscriptions)
+    made._consumer = cast(Any, SimpleNamespace(_fetcher=fetcher, _subscription=subscriptions))
+    made._fetch_in_step()
+    subscriptions.assign_from_subscribed({TopicPartition(*EVENTS), TopicPartition(*RAW)})
+    for tp in (EVENTS, RAW):
+        subscriptions.seek(TopicPartition(*tp), 0)
+    yield made
+    await fetcher.close()
+
+
+async def test_one_fetch_gathers_all_and_the_next_what_came_of_it(
+    thread: FetchThread, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, facts, now_s = {EVENTS.topic, RAW.topic}, {EVENTS.topic}, 1_000.0
+    monkeypatch.setattr(thread._rhythm, "_now_s", lambda: now_s)
+    assert await broker.next() == (both, round(GATHER_S * 1000), GATHER_BYTES)
+    thread._rhythm.took()
+    broker.answer()
+    thread.wrote()
+    assert await broker.next() == (facts, 0, 0)
+    now_s += GATHER_S / 4
+    broker.answer()
+
+    assert await broker.next() == (both, round(GATHER_S * 750), GATHER_BYTES), "raw records are as soon due as ever"
+
+
+async def test_fetching_goes_on_by_itself_where_nobody_says_that_all_is_written(
+    thread: FetchThread, broker: Broker
+) -> None:
+    await broker.next()
+    thread._rhythm.took()
+    broker.answer()
+
+    assert await broker.next() == ({EVENTS.topic, RAW.topic}, round(GATHER_S * 1000), GATHER_BYTES)
+
+
+async def test_raw_records_among_what_is_handed_over_begin_a_round(
+    thread: FetchThread, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = cast(Any, thread.consumer)
+    consumer.flow_active = True
+    there: dict[TP, list[Any]] = {}
+    cast(Any, thread._consumer)._closed = False
+
+    async def fetched_records(*_: Any, **__: Any) -> dict[TP, list[Any]]:
+        return there
+
+    monkeypatch.setattr(cast(Any, thread._consumer)._fetcher, "fetched_records", fetched_records)
+    there = {EVENTS: ["fact"]}
+    assert await thread._fetch({EVENTS, RAW}, thread.app.consumer_generation_id, 0.0) == there
+    assert not isinstance(thread._rhythm.next(), float)
+    there = {RAW: ["webhook"]}
+    assert await thread._fetch({EVENTS, RAW}, thread.app.consumer_generation_id, 0.0) == there
+    assert isinstance(thread._rhythm.next(), float)
+
+
+async def test_a_thread_that_has_ended_need_not_hear_what_was_written(settings: WorkerSettings) -> None:
+    app = faust_app(settings)
+    app.loop = asyncio.get_running_loop()
+    thread = cast(BatchConsumer, app.consumer)._fetching
+    thread.thread_loop.close()
+
+    thread.wrote()
+
+
+async def test_the_lease_counts_from_the_sending_of_a_good_heartbeat() -> None:
+    answers = [True, False]
+
+    async def beat() -> bool:
+        await asyncio.sleep(0.02)
+        return answers.pop(0)
+
+    coordinator = SimpleNamespace(_do_heartbeat=beat)
+    thread = FetchThread.__new__(FetchThread)
+    thread._consumer = SimpleNamespace(_coordinator=coordinator)
+    assert thread.last_ok_heartbeat() == 0.0
+    thread._remember_heartbeats()
+
+    before = since_boot_s()
+    assert await coordinator._do_heartbeat() is True
+    good = thread.last_ok_heartbeat()
+    assert before <= good < before + 0.02
+    assert await coordinator._do_heartbeat() is False
+    assert thread.last_ok_heartbeat() == good
+
+
+async def test_the_client_knows_its_place_once_it_was_sought() -> None:
+    subscriptions = SubscriptionState()
+    thread = FetchThread.__new__(FetchThread)
+    thread._consumer = SimpleNamespace(_subscription=subscriptions)
+    subscriptions.subscribe(topics={EVENTS.topic})
+    assert thread.place_of(EVENTS) == 0
+    place = TopicPartition(*EVENTS)
+    subscriptions.assign_from_subscribed({place})
+    assert thread.place_of(EVENTS) == 0
+    subscriptions.seek(place, 8)
+    assert thread.place_of(EVENTS) == 8

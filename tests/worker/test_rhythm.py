@@ -1,0 +1,101 @@
+"""When the broker is asked for what: the two stages of a round, in step."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.worker.rhythm import AT_ONCE, GATHER_BYTES, GATHER_S, Ask, Rhythm
+
+WHOLE_MS = round(GATHER_S * 1000)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rhythm(clock: Clock) -> Rhythm:
+    return Rhythm(clock)
+
+
+def gathered(wait_ms: int) -> Ask:
+    return Ask(raw=True, wait_ms=wait_ms, min_bytes=GATHER_BYTES)
+
+
+def test_whatever_comes_is_gathered_for_a_while(rhythm: Rhythm) -> None:
+    assert rhythm.next() == gathered(WHOLE_MS)
+    rhythm.asked()
+    assert rhythm.next() == gathered(WHOLE_MS)
+
+
+def test_nothing_is_asked_for_while_raw_records_are_translated(rhythm: Rhythm, clock: Clock) -> None:
+    rhythm.took()
+    clock.now_s += 0.01
+
+    assert rhythm.next() == pytest.approx(GATHER_S - 0.01)
+
+
+def test_what_raw_records_came_to_is_asked_for_at_once_and_alone(rhythm: Rhythm) -> None:
+    rhythm.took()
+    rhythm.wrote()
+
+    assert rhythm.next() == AT_ONCE
+    assert rhythm.next() == AT_ONCE, "nobody was asked yet"
+
+
+def test_the_next_raw_records_are_due_when_they_would_have_been_anyhow(rhythm: Rhythm, clock: Clock) -> None:
+    rhythm.took()
+    clock.now_s += 0.01
+    rhythm.wrote()
+    rhythm.next()
+    rhythm.asked()
+    clock.now_s += 0.005
+
+    assert rhythm.next() == gathered(WHOLE_MS - 15)
+
+
+def test_a_translation_that_takes_longer_than_the_wait_holds_nothing_up(rhythm: Rhythm, clock: Clock) -> None:
+    rhythm.took()
+    clock.now_s += GATHER_S
+
+    assert rhythm.next() == gathered(WHOLE_MS)
+    rhythm.asked()
+    rhythm.wrote()
+    assert rhythm.next() == gathered(WHOLE_MS), "the round was over"
+
+
+def test_raw_records_that_come_before_the_last_are_translated_begin_a_round(rhythm: Rhythm, clock: Clock) -> None:
+    rhythm.took()
+    clock.now_s += GATHER_S
+    rhythm.next()
+    rhythm.asked()
+    rhythm.took()
+
+    assert rhythm.next() == pytest.approx(GATHER_S)
+
+
+@given(st.lists(st.sampled_from(["took", "wrote", "asked"]) | st.floats(0, 0.1), max_size=40))
+def test_nobody_ever_waits_longer_than_one_gathering(told: list[str | float]) -> None:
+    clock = Clock()
+    rhythm = Rhythm(clock)
+    for one in told:
+        if isinstance(one, float):
+            clock.now_s += one
+        else:
+            getattr(rhythm, one)()
+        ask = rhythm.next()
+        if isinstance(ask, Ask):
+            assert 0 <= ask.wait_ms <= WHOLE_MS
+        else:
+            assert 0 < ask <= GATHER_S + 1e-9
