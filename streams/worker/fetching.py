@@ -172,8 +172,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
                     return {}
                 leave_undecoded(fetcher._records, filter(self.consumer._is_changelog_tp, active))
                 records: Mapping[TP, list[Any]] = await fetcher.fetched_records(active, timeout=0)  # does not suspend
-                if not self._raw_topics.isdisjoint(tp.topic for tp in records):
-                    self._rhythm.took()
+                if raw := sum(len(got) for tp, got in records.items() if tp.topic in self._raw_topics):
+                    self._rhythm.took(raw)
                 if records or last:
                     return records
                 waiter = fetcher._create_fetch_waiter()

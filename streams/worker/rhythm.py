@@ -11,11 +11,13 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-GATHER_S: Final = 0.04
+GATHER_S: Final = 0.05
 """The broker gathers so long or so much (`GATHER_BYTES`): a batch of ten facts costs little more than one of one, and
-the wait is paid only where there is time for it. Idle, a worker asks some twenty-five times a second.
+the wait is paid only where there is time for it. Idle, a worker asks some twenty times a second.
 """
 GATHER_BYTES: Final = 32 * 1024
+MANY: Final = 500
+"""Where so many raw records came at once there is work enough, and fetching ahead is worth more than the order."""
 
 
 class Ask(NamedTuple):
@@ -44,9 +46,10 @@ class Rhythm:
         self._stage = _Stage.GATHERING
         self._next_at = 0.0  # when the next raw records are due
 
-    def took(self) -> None:
+    def took(self, records: int) -> None:
         """Raw records were handed over."""
-        self._stage, self._next_at = _Stage.WRITING, self._now_s() + GATHER_S
+        if records < MANY:
+            self._stage, self._next_at = _Stage.WRITING, self._now_s() + GATHER_S
 
     def wrote(self) -> None:
         """All that raw records came to is written."""

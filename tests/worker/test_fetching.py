@@ -75,21 +75,21 @@ async def test_one_fetch_gathers_all_and_the_next_what_came_of_it(
     both, facts, now_s = {EVENTS.topic, RAW.topic}, {EVENTS.topic}, 1_000.0
     monkeypatch.setattr(thread._rhythm, "_now_s", lambda: now_s)
     assert await broker.next() == (both, round(GATHER_S * 1000), GATHER_BYTES)
-    thread._rhythm.took()
+    thread._rhythm.took(10)
     broker.answer()
     thread.wrote()
     assert await broker.next() == (facts, 0, 0)
-    now_s += GATHER_S / 4
+    now_s += GATHER_S / 5
     broker.answer()
 
-    assert await broker.next() == (both, round(GATHER_S * 750), GATHER_BYTES), "raw records are as soon due as ever"
+    assert await broker.next() == (both, round(GATHER_S * 800), GATHER_BYTES), "raw records are as soon due as ever"
 
 
 async def test_fetching_goes_on_by_itself_where_nobody_says_that_all_is_written(
     thread: FetchThread, broker: Broker
 ) -> None:
     await broker.next()
-    thread._rhythm.took()
+    thread._rhythm.took(10)
     broker.answer()
 
     assert await broker.next() == ({EVENTS.topic, RAW.topic}, round(GATHER_S * 1000), GATHER_BYTES)

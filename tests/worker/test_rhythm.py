@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.worker.rhythm import AT_ONCE, GATHER_BYTES, GATHER_S, Ask, Rhythm
+from streams.worker.rhythm import AT_ONCE, GATHER_BYTES, GATHER_S, MANY, Ask, Rhythm
 
 WHOLE_MS = round(GATHER_S * 1000)
 
@@ -40,14 +40,14 @@ def test_whatever_comes_is_gathered_for_a_while(rhythm: Rhythm) -> None:
 
 
 def test_nothing_is_asked_for_while_raw_records_are_translated(rhythm: Rhythm, clock: Clock) -> None:
-    rhythm.took()
+    rhythm.took(10)
     clock.now_s += 0.01
 
     assert rhythm.next() == pytest.approx(GATHER_S - 0.01)
 
 
 def test_what_raw_records_came_to_is_asked_for_at_once_and_alone(rhythm: Rhythm) -> None:
-    rhythm.took()
+    rhythm.took(10)
     rhythm.wrote()
 
     assert rhythm.next() == AT_ONCE
@@ -55,7 +55,7 @@ def test_what_raw_records_came_to_is_asked_for_at_once_and_alone(rhythm: Rhythm)
 
 
 def test_the_next_raw_records_are_due_when_they_would_have_been_anyhow(rhythm: Rhythm, clock: Clock) -> None:
-    rhythm.took()
+    rhythm.took(10)
     clock.now_s += 0.01
     rhythm.wrote()
     rhythm.next()
@@ -66,7 +66,7 @@ def test_the_next_raw_records_are_due_when_they_would_have_been_anyhow(rhythm: R
 
 
 def test_a_translation_that_takes_longer_than_the_wait_holds_nothing_up(rhythm: Rhythm, clock: Clock) -> None:
-    rhythm.took()
+    rhythm.took(10)
     clock.now_s += GATHER_S
 
     assert rhythm.next() == gathered(WHOLE_MS)
@@ -75,23 +75,31 @@ def test_a_translation_that_takes_longer_than_the_wait_holds_nothing_up(rhythm: 
     assert rhythm.next() == gathered(WHOLE_MS), "the round was over"
 
 
+def test_where_many_have_piled_up_fetching_goes_on_as_ever(rhythm: Rhythm) -> None:
+    rhythm.took(MANY)
+
+    assert rhythm.next() == gathered(WHOLE_MS)
+
+
 def test_raw_records_that_come_before_the_last_are_translated_begin_a_round(rhythm: Rhythm, clock: Clock) -> None:
-    rhythm.took()
+    rhythm.took(10)
     clock.now_s += GATHER_S
     rhythm.next()
     rhythm.asked()
-    rhythm.took()
+    rhythm.took(10)
 
     assert rhythm.next() == pytest.approx(GATHER_S)
 
 
-@given(st.lists(st.sampled_from(["took", "wrote", "asked"]) | st.floats(0, 0.1), max_size=40))
-def test_nobody_ever_waits_longer_than_one_gathering(told: list[str | float]) -> None:
+@given(st.lists(st.sampled_from(["wrote", "asked"]) | st.integers(1, 2 * MANY) | st.floats(0, 0.1), max_size=40))
+def test_nobody_ever_waits_longer_than_one_gathering(told: list[str | int | float]) -> None:
     clock = Clock()
     rhythm = Rhythm(clock)
     for one in told:
         if isinstance(one, float):
             clock.now_s += one
+        elif isinstance(one, int):
+            rhythm.took(one)
         else:
             getattr(rhythm, one)()
         ask = rhythm.next()
