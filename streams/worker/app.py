@@ -99,6 +99,10 @@ class Worker:
         gate = self.app.gate
         return {} if self.halted() or gate is None or not gate.is_open else self.app.halt.at_work.marks()
 
+    def waits_at(self, lane: Lane) -> str:
+        """For the watchdog's last words."""
+        return self.app.halt.at_work.waits_at(lane)
+
     def progress(self) -> tuple[object, Waiting | None]:
         """For the watchdog. Before there is a consumer, what is waited for is the first rebalance."""
         if self.app.halt.reason is not None:

@@ -66,6 +66,9 @@ class Watched(Protocol):
     def at_work(self) -> Mapping[Any, object]:
         """By lane that should get on, something that changes when it does."""
 
+    def waits_at(self, lane: Any) -> str:
+        """Where in the program the batch of a lane stands."""
+
 
 class Watchdog(threading.Thread):
     """Ends a worker that no longer gets anywhere. A thread, so that it sees a blocked event loop too.
@@ -154,4 +157,5 @@ class Watchdog(threading.Thread):
         }
         for lane, (_, since) in self._lanes.items():
             if now - since > self._patience_s["stall"]:
-                die(Code.STALLED, "no progress for %.0f s (stall) in %s, while others may have some", now - since, lane)
+                what = "no progress for %.0f s (stall) in %s, while others may have some; it waits at %s"
+                die(Code.STALLED, what, now - since, lane, self._watched.waits_at(lane))

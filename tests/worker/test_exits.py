@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
@@ -25,6 +26,9 @@ class Watched:
 
     def at_work(self) -> dict[str, int]:
         return self.lanes
+
+    def waits_at(self, lane: str) -> str:
+        return f"the step of {lane}"
 
     def progress(self) -> tuple[object, Waiting | None]:
         return self.mark, self.why
@@ -59,9 +63,10 @@ def test_a_lane_without_progress_ends_the_worker_whatever_others_do(
         dog.look_at_lanes(105.1)
     assert deaths.codes == [Code.STALLED]
     assert "lane 1 of fold" in caplog.text
+    assert "waits at the step of lane 1" in caplog.text
 
 
-def test_a_lane_that_begins_another_batch_or_moves_within_one_has_patience_anew(deaths: Deaths) -> None:
+async def test_a_lane_that_begins_another_batch_or_moves_within_one_has_patience_anew(deaths: Deaths) -> None:
     at_work, lane = AtWork(), Lane("fold", 1)
     dog = watchdog(SimpleNamespace(at_work=at_work.marks))
     with at_work.on(lane):
@@ -75,6 +80,28 @@ def test_a_lane_that_begins_another_batch_or_moves_within_one_has_patience_anew(
     at_work.moved(lane)
     assert at_work.marks() == {}, "a lane without a batch has nothing to get on with"
     assert deaths.codes == []
+
+
+async def test_where_a_lane_waits_is_told_by_functions_alone() -> None:
+    at_work, lane = AtWork(), Lane("fold", 1)
+    never, secret = asyncio.Event(), "447700900123"
+
+    async def send(_: str) -> None:
+        await never.wait()
+
+    async def work() -> None:
+        with at_work.on(lane):
+            await send(secret)
+
+    assert at_work.waits_at(lane) == "", "no batch"
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    told_places = at_work.waits_at(lane)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+    assert re.sub(r":\d+", "", told_places) == "test_exits.py work > test_exits.py send > locks.py wait"
+    assert at_work.waits_at(lane) == ""
 
 
 def test_a_process_that_stood_still_for_a_session_ends_when_it_wakes(deaths: Deaths) -> None:

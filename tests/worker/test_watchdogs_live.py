@@ -62,6 +62,7 @@ async def test_a_lane_that_hangs_while_others_work_ends_the_worker_and_the_next_
     ended = last_exit(worker.settings.folder)
     assert ended is not None
     assert "in lane 0 of fold" in ended.text
+    assert "but_first" in ended.text, "where it waits"
     async with stage.reader("permission.state") as state:
         await state.to_the_end()
         assert 0 < len(state.states()) < len(WANTED), "the other lanes did their work"
