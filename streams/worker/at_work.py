@@ -12,6 +12,11 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 
+def place(path: str, line: int | None, function: str) -> str:
+    """A place in the program, as logs name it."""
+    return f"{PurePath(path).name}:{line} {function}"
+
+
 class Lane(NamedTuple):
     """One partition of one agent."""
 
@@ -54,8 +59,7 @@ class AtWork:
         task, places = self._tasks.get(lane), list[str]()
         inner: Any = task.get_coro() if task is not None else None
         while (frame := getattr(inner, "cr_frame", None)) is not None:  # until something that is no coroutine of Python
-            code = frame.f_code
-            places.append(f"{PurePath(code.co_filename).name}:{frame.f_lineno} {code.co_name}")
+            places.append(place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
             inner = inner.cr_await
         return " > ".join(places)
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, NoReturn, Protocol
 from aiokafka.errors import KafkaError
 from faust.sensors import Sensor
 
+from streams.worker.at_work import place
 from streams.worker.clock import since_boot_s
 from streams.worker.codes import Code
 from streams.worker.lives import lives
@@ -42,7 +43,7 @@ def told(fault: BaseException) -> str:
     if isinstance(fault, KafkaError):
         return f"{type(fault).__name__}: {fault}"
     frames = traceback.extract_tb(fault.__traceback__)[-3:]
-    places = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames)
+    places = " > ".join(place(frame.filename, frame.lineno, frame.name) for frame in frames)
     return f"{type(fault).__name__} at {places}"
 
 

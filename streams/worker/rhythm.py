@@ -58,14 +58,13 @@ class Rhythm:
 
     def next(self) -> Ask | float:
         """What to ask for now, or for how many seconds not to ask."""
-        left_s = self._next_at - self._now_s()
         if self._stage is _Stage.WRITTEN:
             return AT_ONCE
-        if left_s <= 0:
-            return Ask(raw=True, wait_ms=round(GATHER_S * 1000), min_bytes=GATHER_BYTES)
-        if self._stage is _Stage.WRITING:
+        left_s = self._next_at - self._now_s()
+        if self._stage is _Stage.WRITING and left_s > 0:
             return left_s
-        return Ask(raw=True, wait_ms=round(left_s * 1000), min_bytes=GATHER_BYTES)
+        wait_s = left_s if left_s > 0 else GATHER_S
+        return Ask(raw=True, wait_ms=round(wait_s * 1000), min_bytes=GATHER_BYTES)
 
     def asked(self) -> None:
         """A broker was asked as `next` said."""

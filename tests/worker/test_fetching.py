@@ -48,14 +48,20 @@ async def broker() -> Broker:
     return Broker()
 
 
-@pytest.fixture
-async def thread(settings: WorkerSettings, broker: Broker) -> AsyncIterator[FetchThread]:
-    """Fetching two topics, one of them raw, with the client's own fetcher."""
+def idle(settings: WorkerSettings) -> FetchThread:
+    """A thread that was never started, its loop closed."""
     app = faust_app(settings)
     app.loop = asyncio.get_running_loop()
     app.raw_topics.add(RAW.topic)
     made = cast(BatchConsumer, app.consumer)._fetching
     made.thread_loop.close()
+    return made
+
+
+@pytest.fixture
+async def thread(settings: WorkerSettings, broker: Broker) -> AsyncIterator[FetchThread]:
+    """Fetching two topics, one of them raw, with the client's own fetcher."""
+    made = idle(settings)
     made.thread_loop = asyncio.get_running_loop()
     subscriptions = SubscriptionState()
     subscriptions.subscribe(topics={EVENTS.topic, RAW.topic})
@@ -116,12 +122,7 @@ async def test_raw_records_among_what_is_handed_over_begin_a_round(
 
 
 async def test_a_thread_that_has_ended_need_not_hear_what_was_written(settings: WorkerSettings) -> None:
-    app = faust_app(settings)
-    app.loop = asyncio.get_running_loop()
-    thread = cast(BatchConsumer, app.consumer)._fetching
-    thread.thread_loop.close()
-
-    thread.wrote()
+    idle(settings).wrote()
 
 
 async def test_the_lease_counts_from_the_sending_of_a_good_heartbeat() -> None:
