@@ -27,11 +27,11 @@ FETCH_MAX_BYTES: Final = 6 << 20
 ANSWER_WITHIN_S: Final = 5.0
 
 
-class _WithoutRaw:
-    """What a fetcher asks of an assignment, as if it held no raw topics."""
+class _Without:
+    """What a fetcher asks of an assignment, as if it held none of some topics."""
 
-    def __init__(self, assignment: Any, raw_topics: Collection[str]) -> None:
-        self.tps = [tp for tp in assignment.tps if tp.topic not in raw_topics]
+    def __init__(self, assignment: Any, topics: Collection[str]) -> None:
+        self.tps = [tp for tp in assignment.tps if tp.topic not in topics]
         self.state_value = assignment.state_value
 
 
@@ -40,7 +40,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._raw_topics = cast(BatchApp, self.app).raw_topics
+        self._ours = cast(BatchApp, self.app)
         self._rhythm = Rhythm()
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -61,22 +61,29 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     def _fetch_in_step(self) -> None:
         # The driver hard-codes 1500 ms and one byte: with one fetch a broker at a time, idle partitions would stall
-        # busy ones, and whatever comes would be fetched by itself.
+        # busy ones, and whatever comes would be fetched by itself. And it goes on fetching changelogs that Faust has
+        # paused: nobody takes the first row written to each, for which the client fetches nothing at all for 100 ms.
         fetcher, rhythm = self._ensure_consumer()._fetcher, self._rhythm
         stock = fetcher._get_actions_per_node
 
         def in_step(assignment: Any) -> tuple[Any, ...]:
             ask = rhythm.next()
+            unread = self._changelogs_at_rest()
             if isinstance(ask, float):
-                _, resets, timeout_s, *others = stock(assignment)
+                _, resets, timeout_s, *others = stock(_Without(assignment, unread))
                 return [], resets, min(timeout_s, ask), *others
             fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = ask.wait_ms, ask.min_bytes
-            requests, *others = stock(assignment if ask.raw else _WithoutRaw(assignment, self._raw_topics))
+            requests, *others = stock(_Without(assignment, unread if ask.raw else unread | self._ours.raw_topics))
             if requests:
                 rhythm.asked()
             return requests, *others
 
         fetcher._get_actions_per_node = in_step
+
+    def _changelogs_at_rest(self) -> set[str]:
+        """The topics that a worker reads while it recovers, once that is over."""
+        gate = self._ours.gate
+        return self._ours.tables.changelog_topics if gate is not None and gate.is_open else set()
 
     def wrote(self) -> None:
         """All that the raw records handed over came to is written. To be called from any thread."""
@@ -172,7 +179,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
                     return {}
                 leave_undecoded(fetcher._records, filter(self.consumer._is_changelog_tp, active))
                 records: Mapping[TP, list[Any]] = await fetcher.fetched_records(active, timeout=0)  # does not suspend
-                if raw := sum(len(got) for tp, got in records.items() if tp.topic in self._raw_topics):
+                if raw := sum(len(got) for tp, got in records.items() if tp.topic in self._ours.raw_topics):
                     self._rhythm.took(raw)
                 if records or last:
                     return records

@@ -19,6 +19,7 @@ from streams.worker.settings import WorkerSettings
 from streams.worker.transport import BatchConsumer
 
 EVENTS, RAW = TP("t.permission.events", 0), TP("t.webhooks.raw", 0)
+STATE = TP("t.permission.state", 0)
 
 
 class Broker:
@@ -53,6 +54,7 @@ def idle(settings: WorkerSettings) -> FetchThread:
     app = faust_app(settings)
     app.loop = asyncio.get_running_loop()
     app.raw_topics.add(RAW.topic)
+    cast(Any, app.tables)._changelogs[STATE.topic] = None
     made = cast(BatchConsumer, app.consumer)._fetching
     made.thread_loop.close()
     return made
@@ -60,16 +62,17 @@ def idle(settings: WorkerSettings) -> FetchThread:
 
 @pytest.fixture
 async def thread(settings: WorkerSettings, broker: Broker) -> AsyncIterator[FetchThread]:
-    """Fetching two topics, one of them raw, with the client's own fetcher."""
+    """Fetching facts, raw records and a changelog with the client's own fetcher, once all is recovered."""
     made = idle(settings)
     made.thread_loop = asyncio.get_running_loop()
     subscriptions = SubscriptionState()
-    subscriptions.subscribe(topics={EVENTS.topic, RAW.topic})
+    subscriptions.subscribe(topics={EVENTS.topic, RAW.topic, STATE.topic})
+    cast(BatchConsumer, made.consumer)._open = True
     fetcher = Fetcher(broker, subscriptions)
     made._consumer = cast(Any, SimpleNamespace(_fetcher=fetcher, _subscription=subscriptions))
     made._fetch_in_step()
-    subscriptions.assign_from_subscribed({TopicPartition(*EVENTS), TopicPartition(*RAW)})
-    for tp in (EVENTS, RAW):
+    subscriptions.assign_from_subscribed({TopicPartition(*tp) for tp in (EVENTS, RAW, STATE)})
+    for tp in (EVENTS, RAW, STATE):
         subscriptions.seek(TopicPartition(*tp), 0)
     yield made
     await fetcher.close()
@@ -99,6 +102,23 @@ async def test_fetching_goes_on_by_itself_where_nobody_says_that_all_is_written(
     broker.answer()
 
     assert await broker.next() == ({EVENTS.topic, RAW.topic}, round(GATHER_S * 1000), GATHER_BYTES)
+
+
+async def test_a_changelog_is_fetched_only_while_the_worker_recovers(thread: FetchThread, broker: Broker) -> None:
+    assert STATE.topic not in (await broker.next())[0]
+    cast(BatchConsumer, thread.consumer)._open = False
+    broker.answer()
+
+    assert STATE.topic in (await broker.next())[0]
+
+
+async def test_a_row_that_nobody_takes_holds_nothing_up(thread: FetchThread, broker: Broker) -> None:
+    await broker.next()
+    fetcher = cast(Any, thread._consumer)._fetcher
+    fetcher._records[TopicPartition(*STATE)] = SimpleNamespace(calculate_backoff=lambda: 60.0)
+    broker.answer()
+
+    assert await broker.next()
 
 
 async def test_raw_records_among_what_is_handed_over_begin_a_round(

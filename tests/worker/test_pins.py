@@ -161,6 +161,7 @@ def test_a_fetcher_decides_in_one_place_what_it_asks_for_next() -> None:
     assert in_order(routine, "fetch_requests,", "reset_requests,", "timeout,", "invalid_metadata,", "resume_futures,")
     assert in_order(decision, "return (\n", "fetch_requests,", "awaiting_reset,", "backoff,", "invalid_metadata,")
     assert "other_futs = [self._wait_consume_future" in routine, "what wakes it"
+    assert in_order(decision, "if tp in self._records:", "calculate_backoff()", "if node_id in backoff_by_nodes:")
     assert set(re.findall(r"assignment\.(\w+)", decision)) == {"tps", "state_value"}
     assert in_order(decision, "FetchRequest(", "self._fetch_max_wait_ms,", "self._fetch_min_bytes,")
 
