@@ -28,9 +28,6 @@ class Ask(NamedTuple):
     min_bytes: int
 
 
-AT_ONCE: Final = Ask(raw=False, wait_ms=0, min_bytes=0)
-
-
 class _Stage(Enum):
     GATHERING = auto()
     WRITING = auto()
@@ -39,7 +36,9 @@ class _Stage(Enum):
 
 
 class Rhythm:
-    """What to ask for next. Whoever is told too late, or never, that all is written goes on gathering in time."""
+    """What to ask for next. Whoever is told too late, or never, that all is written goes on gathering in time; whoever
+    can be asked for nothing but raw records is asked for those when they are due.
+    """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -58,14 +57,17 @@ class Rhythm:
 
     def next(self) -> Ask | float:
         """What to ask for now, or for how many seconds not to ask."""
-        if self._stage is _Stage.WRITTEN:
-            return AT_ONCE
         left_s = self._next_at - self._now_s()
-        if self._stage is _Stage.WRITING and left_s > 0:
-            return left_s
-        wait_s = left_s if left_s > 0 else GATHER_S
-        return Ask(raw=True, wait_ms=round(wait_s * 1000), min_bytes=GATHER_BYTES)
+        if self._stage is _Stage.WRITTEN:
+            return Ask(raw=left_s <= 0, wait_ms=0, min_bytes=0)
+        if self._stage is _Stage.WRITING:  # late: what is being written may be there any moment
+            return left_s if left_s > 0 else Ask(raw=True, wait_ms=_ms(GATHER_S), min_bytes=1)
+        return Ask(raw=True, wait_ms=_ms(left_s if left_s > 0 else GATHER_S), min_bytes=GATHER_BYTES)
 
     def asked(self) -> None:
-        """A broker was asked as `next` said."""
+        """At least one broker was asked as `next` said."""
         self._stage = _Stage.GATHERING
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,6 +1,8 @@
 """The client's thread without a broker: what is fetched when, and what proves the lease."""
 
 import asyncio
+import math
+import threading
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,12 +11,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.worker.app import faust_app
 from streams.worker.clock import since_boot_s
 from streams.worker.fetching import FetchThread
-from streams.worker.rhythm import GATHER_BYTES, GATHER_S
+from streams.worker.rhythm import GATHER_BYTES, GATHER_S, MANY, Ask
 from streams.worker.settings import WorkerSettings
 from streams.worker.transport import BatchConsumer
 
@@ -61,7 +64,9 @@ def idle(settings: WorkerSettings) -> FetchThread:
 
 
 @pytest.fixture
-async def thread(settings: WorkerSettings, broker: Broker) -> AsyncIterator[FetchThread]:
+async def thread(
+    settings: WorkerSettings, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[FetchThread]:
     """Fetching facts, raw records and a changelog with the client's own fetcher, once all is recovered."""
     made = idle(settings)
     made.thread_loop = asyncio.get_running_loop()
@@ -69,13 +74,31 @@ async def thread(settings: WorkerSettings, broker: Broker) -> AsyncIterator[Fetc
     subscriptions.subscribe(topics={EVENTS.topic, RAW.topic, STATE.topic})
     cast(BatchConsumer, made.consumer)._open = True
     fetcher = Fetcher(broker, subscriptions)
-    made._consumer = cast(Any, SimpleNamespace(_fetcher=fetcher, _subscription=subscriptions))
-    made._fetch_in_step()
+    coordinator = SimpleNamespace(_do_heartbeat=None, _send_req=None, coordinator_dead=None)
+    made._consumer = cast(
+        Any, SimpleNamespace(_fetcher=fetcher, _subscription=subscriptions, _coordinator=coordinator, _closed=False)
+    )
+    monkeypatch.setattr(AIOKafkaConsumerThread, "on_start", lambda _: asyncio.sleep(0))
+    await made.on_start()
     subscriptions.assign_from_subscribed({TopicPartition(*tp) for tp in (EVENTS, RAW, STATE)})
     for tp in (EVENTS, RAW, STATE):
         subscriptions.seek(TopicPartition(*tp), 0)
     yield made
     await fetcher.close()
+
+
+async def decision(thread: FetchThread) -> Any:
+    """The next that the fetcher makes of its own accord."""
+    fetcher = cast(Any, thread._consumer)._fetcher
+    decide, made = fetcher._get_actions_per_node, asyncio.get_running_loop().create_future()
+
+    def told(assignment: Any) -> Any:
+        fetcher._get_actions_per_node = decide
+        made.set_result(decide(assignment))
+        return made.result()
+
+    fetcher._get_actions_per_node = told
+    return await asyncio.wait_for(made, 5)
 
 
 async def test_one_fetch_gathers_all_and_the_next_what_came_of_it(
@@ -101,7 +124,52 @@ async def test_fetching_goes_on_by_itself_where_nobody_says_that_all_is_written(
     thread._rhythm.took(10)
     broker.answer()
 
-    assert await broker.next() == ({EVENTS.topic, RAW.topic}, round(GATHER_S * 1000), GATHER_BYTES)
+    assert await broker.next() == ({EVENTS.topic, RAW.topic}, round(GATHER_S * 1000), 1)
+
+
+async def test_while_raw_records_are_translated_nothing_is_asked_until_another_thread_says_that_all_is_written(
+    thread: FetchThread, broker: Broker
+) -> None:
+    await broker.next()
+    thread._rhythm.took(10)
+    thread._rhythm._next_at = math.inf  # it must be woken
+    cast(Any, thread._consumer)._fetcher._fetcher_timeout = 60.0
+    broker.answer()
+    requests, *_ = await decision(thread)
+    assert requests == []
+    other = threading.Timer(0.05, thread.wrote)  # by then this loop sleeps
+    other.start()
+
+    assert await broker.next() == ({EVENTS.topic}, 0, 0)
+    other.join()
+
+
+async def test_offsets_are_reset_and_a_shorter_wait_is_kept_while_raw_records_are_translated(
+    thread: FetchThread, broker: Broker
+) -> None:
+    await broker.next()
+    thread._rhythm.took(10)
+    fetcher = cast(Any, thread._consumer)._fetcher
+    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
+    assignment.state_value(TopicPartition(*EVENTS))._position = None
+    fetcher._in_flight.clear()
+    fetcher._records[TopicPartition(*RAW)] = SimpleNamespace(calculate_backoff=lambda: 0.001)
+    requests, resets, timeout_s, *_ = fetcher._get_actions_per_node(assignment)
+
+    assert (requests, dict(resets), timeout_s) == ([], {0: [TopicPartition(*EVENTS)]}, 0.001)
+
+
+async def test_facts_stay_due_where_nobody_could_be_asked_for_them(thread: FetchThread, broker: Broker) -> None:
+    await broker.next()
+    thread._rhythm.took(10)
+    thread._rhythm.wrote()
+    fetcher = cast(Any, thread._consumer)._fetcher
+    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
+    fetcher._get_actions_per_node(assignment)  # the one broker is being asked already
+
+    ask = thread._rhythm.next()
+    assert isinstance(ask, Ask)
+    assert not ask.raw
 
 
 async def test_a_changelog_is_fetched_only_while_the_worker_recovers(thread: FetchThread, broker: Broker) -> None:
@@ -112,9 +180,17 @@ async def test_a_changelog_is_fetched_only_while_the_worker_recovers(thread: Fet
     assert STATE.topic in (await broker.next())[0]
 
 
-async def test_a_row_that_nobody_takes_holds_nothing_up(thread: FetchThread, broker: Broker) -> None:
+async def test_a_row_that_nobody_takes_holds_nothing_up(
+    thread: FetchThread, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thread._rhythm, "_now_s", lambda: 1_000.0)
     await broker.next()
     fetcher = cast(Any, thread._consumer)._fetcher
+    fetcher._records[TopicPartition(*STATE)] = SimpleNamespace(calculate_backoff=lambda: 0.001)
+    thread._rhythm.took(10)
+    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
+    assert fetcher._get_actions_per_node(assignment)[2] == pytest.approx(GATHER_S)
+    thread._rhythm.asked()
     fetcher._records[TopicPartition(*STATE)] = SimpleNamespace(calculate_backoff=lambda: 60.0)
     broker.answer()
 
@@ -127,7 +203,6 @@ async def test_raw_records_among_what_is_handed_over_begin_a_round(
     consumer = cast(Any, thread.consumer)
     consumer.flow_active = True
     there: dict[TP, list[Any]] = {}
-    cast(Any, thread._consumer)._closed = False
 
     async def fetched_records(*_: Any, **__: Any) -> dict[TP, list[Any]]:
         return there
@@ -136,6 +211,9 @@ async def test_raw_records_among_what_is_handed_over_begin_a_round(
     there = {EVENTS: ["fact"]}
     assert await thread._fetch({EVENTS, RAW}, thread.app.consumer_generation_id, 0.0) == there
     assert not isinstance(thread._rhythm.next(), float)
+    there = {RAW: ["webhook"] * MANY}
+    assert await thread._fetch({EVENTS, RAW}, thread.app.consumer_generation_id, 0.0) == there
+    assert not isinstance(thread._rhythm.next(), float), "so many that fetching goes ahead"
     there = {RAW: ["webhook"]}
     assert await thread._fetch({EVENTS, RAW}, thread.app.consumer_generation_id, 0.0) == there
     assert isinstance(thread._rhythm.next(), float)

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.worker.rhythm import AT_ONCE, GATHER_BYTES, GATHER_S, MANY, Ask, Rhythm
+from streams.worker.rhythm import GATHER_BYTES, GATHER_S, MANY, Ask, Rhythm
 
 WHOLE_MS = round(GATHER_S * 1000)
+AT_ONCE = Ask(raw=False, wait_ms=0, min_bytes=0)
+LATE = Ask(raw=True, wait_ms=WHOLE_MS, min_bytes=1)
 
 
 class Clock:
@@ -54,6 +56,16 @@ def test_what_raw_records_came_to_is_asked_for_at_once_and_alone(rhythm: Rhythm)
     assert rhythm.next() == AT_ONCE, "nobody was asked yet"
 
 
+def test_raw_records_that_are_due_are_asked_for_even_if_nobody_could_be_asked_for_facts(
+    rhythm: Rhythm, clock: Clock
+) -> None:
+    rhythm.took(10)
+    rhythm.wrote()
+    clock.now_s += GATHER_S
+
+    assert rhythm.next() == AT_ONCE._replace(raw=True)
+
+
 def test_the_next_raw_records_are_due_when_they_would_have_been_anyhow(rhythm: Rhythm, clock: Clock) -> None:
     rhythm.took(10)
     clock.now_s += 0.01
@@ -69,7 +81,7 @@ def test_a_translation_that_takes_longer_than_the_wait_holds_nothing_up(rhythm: 
     rhythm.took(10)
     clock.now_s += GATHER_S
 
-    assert rhythm.next() == gathered(WHOLE_MS)
+    assert rhythm.next() == LATE, "its facts are not gathered once more"
     rhythm.asked()
     rhythm.wrote()
     assert rhythm.next() == gathered(WHOLE_MS), "the round was over"

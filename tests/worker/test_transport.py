@@ -115,6 +115,20 @@ async def test_fetching_hears_when_the_last_of_the_raw_records_handed_over_is_ac
     assert heard == [(EVENTS, 0), (OTHER, 0), (LOG, 0), (EVENTS, 1)]
 
 
+async def test_raw_records_of_an_earlier_fetch_are_waited_for_too(consumer: BatchConsumer) -> None:
+    consumer._ours.raw_topics.add(EVENTS.topic)
+    messages = []
+    for tp in (EVENTS, EVENTS._replace(partition=1)):
+        fetched(consumer).batches = {tp: run(0, 2, tp)}
+        messages += [message async for _, message in consumer.getmany(1.0)]
+    heard = []
+    for message in reversed(messages):
+        consumer.ack(message)
+        heard.append(fetched(consumer).wrote_times)
+
+    assert heard == [0, 1]
+
+
 async def test_raw_records_of_an_assignment_that_is_over_are_not_waited_for(
     consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
