@@ -124,9 +124,11 @@ class Storm:
         ends = await asyncio.gather(
             *[asyncio.to_thread(self._house.stop, name) for name in names], return_exceptions=True
         )
-        for end in ends:
+        for name, end in zip(names, ends, strict=True):
             if isinstance(end, BaseException):
                 print(end)
+            elif end:
+                print(f"{name} ended with {end} when it was told to stop:\n{self._house.log(name)[-6000:]}")
             self.course.stopped.append(-signal.SIGKILL if isinstance(end, BaseException) else end)
 
     async def _all(self, schedule: Sequence[Gust], past: Past) -> None:
