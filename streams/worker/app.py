@@ -124,7 +124,7 @@ def faust_app(settings: WorkerSettings) -> BatchApp:
         TableManager=CheckedTables,  # stock recovery passes over rows that were deleted
         topic_allow_declare=False,  # `callgrant topics create` makes them; Faust's declaring races
         topic_partitions=settings.partitions,
-        table_standby_replicas=0,  # rebuilding is fast, standbys are untested
+        table_standby_replicas=0,  # rebuilding is fast; standbys are untested, and not fetched (`fetching`)
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=1.0,  # a leaving member stops its partitions for at most this and a bit
         broker_commit_interval=1.0,

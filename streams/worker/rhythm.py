@@ -1,8 +1,8 @@
 """When the broker is asked for what: raw records are gathered, and what they come to is fetched as soon as it is
 written. Pure but for its clock.
 
-A worker reads what it wrote itself: facts. Left to its own waiting, each of the two stages costs a record half of it.
-In step, a round takes one wait: raw records, their facts, and then again whatever came meanwhile. Owns that order.
+A worker reads what it wrote itself: facts. Left to its own waiting, each of the two stages keeps a record for half of
+it. In step, a round takes one wait: raw records, their facts, and then again whatever came meanwhile. Owns that order.
 Refuses to know partitions and to fetch (`fetching`).
 """
 
@@ -46,7 +46,7 @@ class Rhythm:
         self._next_at = 0.0  # when the next raw records are due
 
     def took(self, records: int) -> None:
-        """Raw records were handed over."""
+        """So many raw records were handed over; `MANY` or more begin no round."""
         if records < MANY:
             self._stage, self._next_at = _Stage.WRITING, self._now_s() + GATHER_S
 

@@ -58,7 +58,7 @@ class BatchConsumer(driver.Consumer):
         self._sent: dict[TP, deque[int]] = defaultdict(deque)  # last offsets of the batches delivered, in order
         self._done: dict[TP, set[int]] = defaultdict(set)  # those of them that were acknowledged
         self._next: dict[TP, int] = {}  # the first offset the next batch must have
-        self._raw: dict[TP, int] = {}  # the last raw records handed over that are not acknowledged
+        self._raw: dict[TP, int] = {}  # the offset of the last raw record handed over, until it is acknowledged
         self._turns = Turns()
         self._delivery = self.callback.__code__
         kafka = cast(driver.Transport, self.transport)

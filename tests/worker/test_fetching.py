@@ -144,11 +144,13 @@ async def test_while_raw_records_are_translated_nothing_is_asked_until_another_t
     other.join()
 
 
-async def test_offsets_are_reset_and_a_shorter_wait_is_kept_while_raw_records_are_translated(
-    thread: FetchThread, broker: Broker
+@pytest.mark.parametrize("translating", [True, False])
+async def test_offsets_are_reset_and_a_shorter_wait_is_kept(
+    thread: FetchThread, broker: Broker, *, translating: bool
 ) -> None:
     await broker.next()
-    thread._rhythm.took(10)
+    if translating:
+        thread._rhythm.took(10)
     fetcher = cast(Any, thread._consumer)._fetcher
     assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
     assignment.state_value(TopicPartition(*EVENTS))._position = None
@@ -157,6 +159,46 @@ async def test_offsets_are_reset_and_a_shorter_wait_is_kept_while_raw_records_ar
     requests, resets, timeout_s, *_ = fetcher._get_actions_per_node(assignment)
 
     assert (requests, dict(resets), timeout_s) == ([], {0: [TopicPartition(*EVENTS)]}, 0.001)
+
+
+@pytest.mark.parametrize("translating", [True, False])
+async def test_a_partition_without_a_leader_is_told(thread: FetchThread, broker: Broker, *, translating: bool) -> None:
+    await broker.next()
+    if translating:
+        thread._rhythm.took(10)
+    broker.cluster.leader_for_partition = lambda _: -1
+    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
+    *_, invalid_metadata, _ = cast(Any, thread._consumer)._fetcher._get_actions_per_node(assignment)
+
+    assert invalid_metadata
+
+
+@pytest.mark.parametrize("what", ["reassigned", "another generation", "flow stopped"])
+async def test_nothing_is_taken_until_an_assignment_is_sought(
+    thread: FetchThread, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    consumer, client = cast(Any, thread.consumer), cast(Any, thread._consumer)
+    consumer.flow_active = what != "flow stopped"
+    taken = list[Any]()
+
+    async def fetched_records(*_: Any, **__: Any) -> dict[TP, list[Any]]:
+        taken.append("fact")
+        return {EVENTS: ["fact"]}
+
+    monkeypatch.setattr(client._fetcher, "fetched_records", fetched_records)
+    if what == "reassigned":
+        client._subscription.begin_reassignment()
+    generation = thread.app.consumer_generation_id + (what == "another generation")
+
+    assert await thread._fetch({EVENTS}, generation, 0.0) == {}
+    assert not taken, "what is popped is gone"
+
+
+async def test_a_thread_that_starts_remembers_heartbeats_and_heeds_refusals(thread: FetchThread) -> None:
+    coordinator = cast(Any, thread._consumer)._coordinator
+
+    assert coordinator._do_heartbeat.__qualname__.startswith("FetchThread._remember_heartbeats")
+    assert coordinator._send_req.__module__ == "streams.kafka.refusals"
 
 
 async def test_facts_stay_due_where_nobody_could_be_asked_for_them(thread: FetchThread, broker: Broker) -> None:

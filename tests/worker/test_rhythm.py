@@ -104,18 +104,22 @@ def test_raw_records_that_come_before_the_last_are_translated_begin_a_round(rhyt
 
 
 @given(st.lists(st.sampled_from(["wrote", "asked"]) | st.integers(1, 2 * MANY) | st.floats(0, 0.1), max_size=40))
-def test_nobody_ever_waits_longer_than_one_gathering(told: list[str | int | float]) -> None:
+def test_nobody_ever_waits_longer_than_one_gathering_or_goes_without_raw_records_for_longer(
+    told: list[str | int | float],
+) -> None:
     clock = Clock()
-    rhythm = Rhythm(clock)
+    rhythm, took_at_s = Rhythm(clock), 0.0
     for one in told:
         if isinstance(one, float):
             clock.now_s += one
         elif isinstance(one, int):
             rhythm.took(one)
+            took_at_s = clock.now_s
         else:
             getattr(rhythm, one)()
         ask = rhythm.next()
         if isinstance(ask, Ask):
             assert 0 <= ask.wait_ms <= WHOLE_MS
+            assert ask.raw or clock.now_s < took_at_s + GATHER_S
         else:
             assert 0 < ask <= GATHER_S + 1e-9
