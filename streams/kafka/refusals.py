@@ -2,17 +2,30 @@
 
 Owns what the pinned aiokafka leaves out: from version 2 of the answer on, a coordinator that is still loading, or that
 is another broker by now, says so once for the whole answer, beside partitions without an offset. The clients look at
-the partitions alone and take them for never read: a consumer begins at the start of the topic.
+the partitions alone and take them for never read: a consumer begins at the start of the topic. And what it does not
+expect of a coordinator, a heartbeat answered by one that is loading say, it keeps for whoever asks for records next,
+sends no heartbeat meanwhile, and waits for ever for one who asks otherwise than by its own `getmany`.
 """
 # ruff: noqa: SLF001 - about the private parts of an exactly pinned library; `test_refusals.py` checks them
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
-from aiokafka.errors import GroupCoordinatorNotAvailableError, NoError, NotCoordinatorForGroupError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    NoError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 
+log = logging.getLogger(__name__)
+
 Ask = Callable[..., Awaitable[Any]]
+AGAIN_AFTER_S: Final = 1.0
 
 
 def heed_refusals(coordinator: Any) -> None:
@@ -20,6 +33,21 @@ def heed_refusals(coordinator: Any) -> None:
     that can help. `coordinator`: that of a started consumer with a group.
     """
     coordinator._send_req = _heeding(coordinator._send_req, coordinator.coordinator_dead)
+
+
+def go_on_after_errors(coordinator: Any) -> None:
+    """From here on an error that the client keeps for its user is told to the log, and the group is joined again after
+    a while: a heartbeat that ended over it would not begin again by itself. Whoever gets nowhere so must watch for that
+    himself. `coordinator`: that of a started consumer with a group whose records are not asked for by `getmany`.
+    """
+
+    async def go_on(fault: BaseException) -> None:
+        what = fault if isinstance(fault, KafkaError) else type(fault).__name__
+        log.error("group %s: %s; it is joined again", coordinator.group_id, what)
+        coordinator.request_rejoin()
+        await asyncio.wait([coordinator._closing], timeout=AGAIN_AFTER_S)
+
+    coordinator._push_error_to_user = go_on
 
 
 def heed_refusals_told(admin: Any) -> None:

@@ -14,7 +14,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.kafka.compression import keep_context
-from streams.kafka.refusals import heed_refusals
+from streams.kafka.refusals import go_on_after_errors, heed_refusals
 from streams.worker.batches import BatchApp
 from streams.worker.clock import since_boot_s
 from streams.worker.portions import keep_bytes, leave_undecoded
@@ -51,13 +51,15 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Start; from then on fetch in step, remember when the last good heartbeat was sent, and heed what a
-        coordinator refuses.
+        """Start; from then on fetch in step, remember when the last good heartbeat was sent, heed what a coordinator
+        refuses, and go on after it.
         """
         await super().on_start()
         self._fetch_in_step()
         self._remember_heartbeats()
-        heed_refusals(self._ensure_consumer()._coordinator)
+        coordinator = self._ensure_consumer()._coordinator
+        heed_refusals(coordinator)
+        go_on_after_errors(coordinator)
 
     def _fetch_in_step(self) -> None:
         # The driver hard-codes 1500 ms and one byte: with one fetch a broker at a time, idle partitions would stall

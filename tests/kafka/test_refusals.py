@@ -1,5 +1,6 @@
 """Committed offsets that a coordinator refuses to tell are not taken for none."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,8 @@ from aiokafka.protocol.commit import OffsetFetchResponse_v3
 from aiokafka.structs import TopicPartition
 
 from projections.refusals import heed_refusals as heed_refusals_of_records
-from streams.kafka.refusals import heed_refusals, heed_refusals_told
+from streams.kafka import refusals
+from streams.kafka.refusals import go_on_after_errors, heed_refusals, heed_refusals_told
 
 PLACE = TopicPartition("TEST", 0)
 
@@ -72,3 +74,84 @@ async def test_an_answer_is_read_as_ever(heed: Any) -> None:
         heed_refusals_told(client)
         assert [each.offset for each in (await client.fetch()).values()] == told
         assert (await client.told())[PLACE].offset == offset
+
+
+class Coordinating(GroupCoordinator):
+    """The client's own routine over a broker that answers as it is told: faults in turn, then the end of the client."""
+
+    def __init__(self, *faults: KafkaError) -> None:
+        self.group_id, self.rejoins = "TEST", 0
+        self._closing = asyncio.get_running_loop().create_future()
+        self._coordinator_dead_fut = asyncio.get_running_loop().create_future()
+        self._rejoin_needed_fut = asyncio.get_running_loop().create_future()
+        self._heartbeat_task: Any = None
+        self._commit_refresh_task = self._error_consumed_fut = None
+        self._pending_exception: Any = None
+        subscription = SimpleNamespace(active=True, assignment=SimpleNamespace(active=True))
+        subscription.unsubscribe_future = asyncio.get_running_loop().create_future()
+        self._subscription: Any = SimpleNamespace(
+            subscription=subscription, partitions_auto_assigned=lambda: True, abort_waiters=lambda _: None
+        )
+        self._faults = list(faults)
+
+    async def ensure_coordinator_known(self) -> None:
+        if self._faults:
+            raise self._faults.pop(0)
+
+    def need_rejoin(self, _: Any) -> bool:
+        return False
+
+    def request_rejoin(self) -> None:
+        self.rejoins += 1
+
+    async def _maybe_do_autocommit(self, _: Any) -> None:
+        if not self._heartbeat_task and not self.rejoins:
+            self._heartbeat_task = asyncio.create_task(self._beats())
+        elif self.rejoins:
+            self._heartbeat_task = None
+            self._closing.set_result(None)
+
+    async def _maybe_do_last_autocommit(self, _: Any) -> None:
+        """Nothing is left to commit."""
+
+    async def _beats(self) -> None:
+        raise KafkaError("Unexpected exception in heartbeat task: GroupLoadInProgressError()")
+
+    async def ended(self) -> None:
+        await self._coordination_routine()
+
+
+FAULTS = pytest.mark.parametrize("faults", [[], [KafkaError("TEST")]], ids=["a heartbeat's", "the coordinator's"])
+
+
+@FAULTS
+async def test_the_client_keeps_an_error_for_a_user_that_never_comes(faults: list[KafkaError]) -> None:
+    coordinating = Coordinating(*faults)
+    routine = asyncio.create_task(coordinating.ended())
+    ended, _ = await asyncio.wait([routine], timeout=0.05)
+    assert not ended, "mended upstream: take it out"
+    assert coordinating._pending_exception is not None
+    coordinating._closing.set_result(None)
+    await routine
+
+
+@FAULTS
+async def test_whatever_a_coordinator_answers_the_group_is_joined_again(
+    faults: list[KafkaError], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(refusals, "AGAIN_AFTER_S", 0.0)
+    coordinating = Coordinating(*faults)
+    go_on_after_errors(coordinating)
+
+    await asyncio.wait_for(coordinating.ended(), 5)
+    assert coordinating.rejoins == 1
+    assert "group TEST: KafkaError: " in caplog.text
+    assert "it is joined again" in caplog.text
+
+
+async def test_a_client_that_closes_does_not_wait_to_join_again() -> None:
+    coordinating = Coordinating()
+    go_on_after_errors(coordinating)
+    coordinating._closing.set_result(None)
+
+    await asyncio.wait_for(coordinating._push_error_to_user(KafkaError("TEST")), 0.5)
