@@ -5,7 +5,8 @@ with `TEST_WORKER_BLOCKS=1` its first batch blocks the event loop, under a watch
 `TEST_WORKER_STALLS=<work|lane|recovery|fetcher|partition>` its batches are never written, or those of one partition,
 its fetches give nothing while it recovers, the client's fetcher dies in silence before it brings any source, or one
 partition of facts is never asked for; all under watchdogs with the patience below. With `TEST_WORKER_HOLDS=<file>` it
-translates nothing until that file is there. Production code knows nothing of any.
+translates nothing until that file is there; with `TEST_WORKER_LOADS=<file>` the heartbeat that finds that file takes it
+away and is answered by a coordinator that is loading its groups. Production code knows nothing of any.
 """
 
 import asyncio
@@ -19,6 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupLoadInProgressError
+from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v0
 from faust.types import TP
 
 from streams.worker import main as worker_main
@@ -220,6 +224,18 @@ def hold_translation(until: Path) -> None:
     setattr(Translate, "work", held)  # noqa: B010
 
 
+def load_groups_when(asked: Path) -> None:
+    stock = GroupCoordinator._send_req
+
+    async def loading(self: GroupCoordinator, request: Any) -> Any:
+        if isinstance(request, HeartbeatRequest) and asked.exists():  # noqa: ASYNC240
+            asked.unlink()  # noqa: ASYNC240
+            return HeartbeatResponse_v0(GroupLoadInProgressError.errno)
+        return await stock(self, request)
+
+    setattr(GroupCoordinator, "_send_req", loading)  # noqa: B010
+
+
 def main(told: str) -> int:
     fields = json.loads(told)
     fields["data_dir"] = Path(fields["data_dir"])
@@ -231,6 +247,8 @@ def main(told: str) -> int:
         stall(where)
     if file := os.environ.get("TEST_WORKER_HOLDS"):
         hold_translation(Path(file))
+    if file := os.environ.get("TEST_WORKER_LOADS"):
+        load_groups_when(Path(file))
     return run(WorkerSettings(**fields))
 
 

@@ -1,4 +1,6 @@
-"""Watchdogs on a real broker: a worker that gets nowhere ends itself, says why, and its next life loses nothing."""
+"""Watchdogs on a real broker: a worker that gets nowhere ends itself, says why, and its next life loses nothing; where
+it can go on by itself, it does.
+"""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -8,7 +10,7 @@ import pytest
 
 from streams.worker.codes import Code
 from streams.worker.lives import last_exit
-from tests.worker.live import Process, Scene, scene
+from tests.worker.live import Process, Scene, scene, until
 from tests.worker.seeded import raw_past, straight_fold
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
@@ -97,3 +99,17 @@ async def test_a_recovery_that_is_stuck_ends_the_worker_and_the_next_life_recove
     await ended_stalled(worker, "rebalance")
     assert worker.stored() == {}
     await goes_on(stage, worker)
+
+
+async def test_a_worker_whose_coordinator_loads_its_groups_joins_again_and_goes_on(
+    stage: Scene, tmp_path: Path
+) -> None:
+    asked = tmp_path / "loads"
+    worker = stage.worker(static=True, environment={"TEST_WORKER_LOADS": str(asked)})
+    await worker.ready()
+    asked.touch()
+    await until(lambda: worker.alive() and "it is joined again" in worker.log.read_text())
+    await stage.send(RAWS)
+    async with stage.reader("permission.state") as state:
+        await state.until_states_are(WANTED)
+    assert worker.terminate() == Code.STOPPED
