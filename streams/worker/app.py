@@ -77,11 +77,9 @@ class Worker:
         """Recovered, no rebalance under way, sources being read, numbers known, not halted."""
         app = self.app
         tables = app.tables
-        gate = app.gate
         return bool(
             app.halt.reason is None
-            and gate is not None
-            and gate.is_open
+            and app.reads_sources
             and self.numbers.is_fresh
             and tables.actives_ready
             and not app.rebalancing
@@ -96,8 +94,7 @@ class Worker:
         """For the watchdog, lane by lane. A halted worker's lanes have nothing to get on with, one whose gate is shut
         waits for the broker.
         """
-        gate = self.app.gate
-        return {} if self.halted() or gate is None or not gate.is_open else self.app.halt.at_work.marks()
+        return {} if self.halted() or not self.app.reads_sources else self.app.halt.at_work.marks()
 
     def waits_at(self, lane: Lane) -> str:
         """For the watchdog's last words."""

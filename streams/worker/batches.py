@@ -36,6 +36,11 @@ class BatchApp(faust.App):
         self.committed_at = time.monotonic()
         super().__init__(*args, **kwargs)
 
+    @property
+    def reads_sources(self) -> bool:
+        """Whether there is a gate, and it is open: every rebalance so far is over, recovery included."""
+        return self.gate is not None and self.gate.is_open
+
     def on_rebalance_end(self) -> None:
         """Called after the sources were sought and `flow_control.resume()` cleared the queues: now reading is safe."""
         super().on_rebalance_end()

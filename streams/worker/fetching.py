@@ -84,8 +84,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     def _changelogs_at_rest(self) -> set[str]:
         """The topics that a worker reads while it recovers, once that is over."""
-        gate = self._ours.gate
-        return self._ours.tables.changelog_topics if gate is not None and gate.is_open else set()
+        return self._ours.tables.changelog_topics if self._ours.reads_sources else set()
 
     def wrote(self) -> None:
         """All that the raw records handed over came to is written. To be called from any thread."""

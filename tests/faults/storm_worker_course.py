@@ -121,15 +121,16 @@ class Storm:
         """All workers, by TERM. One that does not heed it counts as killed; what they wrote is judged all the same."""
         names = sorted(self._wanted)
         self._wanted.clear()
-        ends = await asyncio.gather(
-            *[asyncio.to_thread(self._house.stop, name) for name in names], return_exceptions=True
-        )
-        for name, end in zip(names, ends, strict=True):
-            if isinstance(end, BaseException):
-                print(end)
-            elif end:
-                print(f"{name} ended with {end} when it was told to stop:\n{self._house.log(name)[-6000:]}")
-            self.course.stopped.append(-signal.SIGKILL if isinstance(end, BaseException) else end)
+        for fault in await asyncio.gather(*map(self._tell_to_stop, names), return_exceptions=True):
+            if fault is not None:
+                print(fault)
+                self.course.stopped.append(-signal.SIGKILL)
+
+    async def _tell_to_stop(self, name: str) -> None:
+        end = await asyncio.to_thread(self._house.stop, name)
+        self.course.stopped.append(end)
+        if end:
+            print(f"{name} ended with {end} when it was told to stop:\n{self._house.log(name)[-6000:]}")
 
     async def _all(self, schedule: Sequence[Gust], past: Past) -> None:
         share = -(-len(past) // sum(map(len, schedule)))
@@ -171,7 +172,7 @@ class Storm:
                 await self._until_ready(name)
             case "go":
                 self._wanted.discard(name)
-                self.course.stopped.append(await asyncio.to_thread(self._house.stop, name))
+                await self._tell_to_stop(name)
             case "broker":
                 assert self._node is not None
                 await asyncio.to_thread(self._node.kill)

@@ -1,4 +1,4 @@
-"""Committed offsets that a coordinator refuses to tell are not taken for none."""
+"""Committed offsets that a coordinator refuses to tell are not taken for none; what else it answers ends no group."""
 
 import asyncio
 from types import SimpleNamespace
@@ -117,9 +117,6 @@ class Coordinating(GroupCoordinator):
     async def _beats(self) -> None:
         raise KafkaError("Unexpected exception in heartbeat task: GroupLoadInProgressError()")
 
-    async def ended(self) -> None:
-        await self._coordination_routine()
-
 
 FAULTS = pytest.mark.parametrize("faults", [[], [KafkaError("TEST")]], ids=["a heartbeat's", "the coordinator's"])
 
@@ -127,7 +124,7 @@ FAULTS = pytest.mark.parametrize("faults", [[], [KafkaError("TEST")]], ids=["a h
 @FAULTS
 async def test_the_client_keeps_an_error_for_a_user_that_never_comes(faults: list[KafkaError]) -> None:
     coordinating = Coordinating(*faults)
-    routine = asyncio.create_task(coordinating.ended())
+    routine = asyncio.create_task(coordinating._coordination_routine())
     ended, _ = await asyncio.wait([routine], timeout=0.05)
     assert not ended, "mended upstream: take it out"
     assert coordinating._pending_exception is not None
@@ -143,7 +140,7 @@ async def test_whatever_a_coordinator_answers_the_group_is_joined_again(
     coordinating = Coordinating(*faults)
     go_on_after_errors(coordinating)
 
-    await asyncio.wait_for(coordinating.ended(), 5)
+    await asyncio.wait_for(coordinating._coordination_routine(), 5)
     assert coordinating.rejoins == 1
     assert "group TEST: KafkaError: " in caplog.text
     assert "it is joined again" in caplog.text

@@ -87,9 +87,22 @@ async def thread(
     await fetcher.close()
 
 
+def fetcher_of(thread: FetchThread) -> Any:
+    return cast(Any, thread._consumer)._fetcher
+
+
+def assigned(thread: FetchThread) -> Any:
+    return cast(Any, thread._consumer)._subscription.subscription.assignment
+
+
+def decided(thread: FetchThread) -> Any:
+    """What the fetcher would do now."""
+    return fetcher_of(thread)._get_actions_per_node(assigned(thread))
+
+
 async def decision(thread: FetchThread) -> Any:
     """The next that the fetcher makes of its own accord."""
-    fetcher = cast(Any, thread._consumer)._fetcher
+    fetcher = fetcher_of(thread)
     decide, made = fetcher._get_actions_per_node, asyncio.get_running_loop().create_future()
 
     def told(assignment: Any) -> Any:
@@ -133,7 +146,7 @@ async def test_while_raw_records_are_translated_nothing_is_asked_until_another_t
     await broker.next()
     thread._rhythm.took(10)
     thread._rhythm._next_at = math.inf  # it must be woken
-    cast(Any, thread._consumer)._fetcher._fetcher_timeout = 60.0
+    fetcher_of(thread)._fetcher_timeout = 60.0
     broker.answer()
     requests, *_ = await decision(thread)
     assert requests == []
@@ -151,12 +164,11 @@ async def test_offsets_are_reset_and_a_shorter_wait_is_kept(
     await broker.next()
     if translating:
         thread._rhythm.took(10)
-    fetcher = cast(Any, thread._consumer)._fetcher
-    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
-    assignment.state_value(TopicPartition(*EVENTS))._position = None
+    fetcher = fetcher_of(thread)
+    assigned(thread).state_value(TopicPartition(*EVENTS))._position = None
     fetcher._in_flight.clear()
     fetcher._records[TopicPartition(*RAW)] = SimpleNamespace(calculate_backoff=lambda: 0.001)
-    requests, resets, timeout_s, *_ = fetcher._get_actions_per_node(assignment)
+    requests, resets, timeout_s, *_ = decided(thread)
 
     assert (requests, dict(resets), timeout_s) == ([], {0: [TopicPartition(*EVENTS)]}, 0.001)
 
@@ -167,8 +179,7 @@ async def test_a_partition_without_a_leader_is_told(thread: FetchThread, broker:
     if translating:
         thread._rhythm.took(10)
     broker.cluster.leader_for_partition = lambda _: -1
-    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
-    *_, invalid_metadata, _ = cast(Any, thread._consumer)._fetcher._get_actions_per_node(assignment)
+    *_, invalid_metadata, _ = decided(thread)
 
     assert invalid_metadata
 
@@ -194,20 +205,21 @@ async def test_nothing_is_taken_until_an_assignment_is_sought(
     assert not taken, "what is popped is gone"
 
 
-async def test_a_thread_that_starts_remembers_heartbeats_and_heeds_refusals(thread: FetchThread) -> None:
+async def test_a_thread_that_starts_remembers_heartbeats_heeds_refusals_and_goes_on_after_them(
+    thread: FetchThread,
+) -> None:
     coordinator = cast(Any, thread._consumer)._coordinator
 
     assert coordinator._do_heartbeat.__qualname__.startswith("FetchThread._remember_heartbeats")
     assert coordinator._send_req.__module__ == "streams.kafka.refusals"
+    assert coordinator._push_error_to_user.__module__ == "streams.kafka.refusals"
 
 
 async def test_facts_stay_due_where_nobody_could_be_asked_for_them(thread: FetchThread, broker: Broker) -> None:
     await broker.next()
     thread._rhythm.took(10)
     thread._rhythm.wrote()
-    fetcher = cast(Any, thread._consumer)._fetcher
-    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
-    fetcher._get_actions_per_node(assignment)  # the one broker is being asked already
+    decided(thread)  # the one broker is being asked already
 
     ask = thread._rhythm.next()
     assert isinstance(ask, Ask)
@@ -227,11 +239,10 @@ async def test_a_row_that_nobody_takes_holds_nothing_up(
 ) -> None:
     monkeypatch.setattr(thread._rhythm, "_now_s", lambda: 1_000.0)
     await broker.next()
-    fetcher = cast(Any, thread._consumer)._fetcher
+    fetcher = fetcher_of(thread)
     fetcher._records[TopicPartition(*STATE)] = SimpleNamespace(calculate_backoff=lambda: 0.001)
     thread._rhythm.took(10)
-    assignment = cast(Any, thread._consumer)._subscription.subscription.assignment
-    assert fetcher._get_actions_per_node(assignment)[2] == pytest.approx(GATHER_S)
+    assert decided(thread)[2] == pytest.approx(GATHER_S)
     thread._rhythm.asked()
     fetcher._records[TopicPartition(*STATE)] = SimpleNamespace(calculate_backoff=lambda: 60.0)
     broker.answer()
@@ -249,7 +260,7 @@ async def test_raw_records_among_what_is_handed_over_begin_a_round(
     async def fetched_records(*_: Any, **__: Any) -> dict[TP, list[Any]]:
         return there
 
-    monkeypatch.setattr(cast(Any, thread._consumer)._fetcher, "fetched_records", fetched_records)
+    monkeypatch.setattr(fetcher_of(thread), "fetched_records", fetched_records)
     there = {EVENTS: ["fact"]}
     assert await thread._fetch({EVENTS, RAW}, thread.app.consumer_generation_id, 0.0) == there
     assert not isinstance(thread._rhythm.next(), float)
